@@ -1,2 +1,27 @@
-//! The program.
-fn main() {}
+//! The program `rupor`: the WebSocket server that a web site runs beside itself.
+//!
+//! Start reading at [`cli`]: it turns arguments into one of the commands. The gateway's commands (`demo`, `serve`,
+//! `echo`) build a [`config::Config`] and hand it to `cli::start`, which wires the parts together:
+//! inlets → gateway → hub → effects → workers of `rupor-server`.
+#![allow(
+    dead_code,
+    reason = "parts land one after another; removed when all are wired"
+)]
+
+mod auth;
+mod broker;
+mod cli;
+mod config;
+mod dialect;
+mod gateway;
+mod inlet;
+mod log;
+mod metrics;
+mod outlet;
+mod pages;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

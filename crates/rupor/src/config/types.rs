@@ -1,0 +1,225 @@
+//! The checked configuration, as the rest of the program reads it.
+
+use super::Secret;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Which of the serving commands runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Loopback only, trusts `?user=`, serves the demo pages.
+    Demo,
+    /// The gateway.
+    Serve,
+    /// A plain echo server.
+    Echo,
+}
+
+/// Everything that a serving command needs, checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// Which command this is for.
+    pub(crate) mode: Mode,
+    /// Where browsers connect.
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Where the site writes lines.
+    pub(crate) inlet: Vec<InletAddress>,
+    /// Worker threads.
+    pub(crate) workers: NonZeroUsize,
+    /// Certificate and key; `None`: plain `ws://`.
+    pub(crate) tls: Option<TlsFiles>,
+    /// How a connection proves who it is.
+    pub(crate) auth: Auth,
+    /// Which pages may connect.
+    pub(crate) origins: Origins,
+    /// Who may subscribe to and publish in which channel; the first rule that matches decides, none: nobody may.
+    pub(crate) channels: Vec<ChannelRule>,
+    /// What answers on which path; the longest matching rule decides, none: nothing answers and browsers only listen.
+    pub(crate) applications: Vec<ApplicationRule>,
+    /// Subprotocols the gateway may select, by preference, besides `rupor.v1`, which it always speaks.
+    pub(crate) subprotocols: Vec<String>,
+    /// The HTTP API's bearer key; `None`: the API is off.
+    pub(crate) api_key: Option<Secret>,
+    /// Whether the start page, the chat and the console are served.
+    pub(crate) pages: bool,
+    /// Networks whose `Forwarded`/`X-Forwarded-*` headers are believed and which have no limits per address.
+    pub(crate) trusted_proxies: Vec<Network>,
+    /// How long a drain may last before what is left is cut off.
+    pub(crate) drain: Duration,
+    /// Form of the log.
+    pub(crate) log_format: LogFormat,
+    /// Longest line on an inlet without its line end, and longest HTTP API body, in bytes.
+    pub(crate) publish_bytes_max: usize,
+    /// Most line-inlet connections open at a time, over all inlets.
+    pub(crate) inlet_connections_max: usize,
+    /// Most publications in one HTTP API call.
+    pub(crate) publish_batch_max: usize,
+    /// Most channels that one connection is subscribed to.
+    pub(crate) subscriptions_per_connection_max: usize,
+    /// Most channels that exist at a time.
+    pub(crate) channels_max: usize,
+    /// How long a connection may stay unidentified after the 101, when the first message identifies it.
+    pub(crate) identify_deadline: Duration,
+}
+
+/// Where lines come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum InletAddress {
+    /// `tcp://127.0.0.1:1234`
+    Tcp(SocketAddr),
+    /// `unix:///run/rupor.sock`
+    Unix(PathBuf),
+}
+
+/// Certificate chain and private key, PEM.
+#[derive(Debug, Clone)]
+pub(crate) struct TlsFiles {
+    /// The chain, leaf first.
+    pub(crate) cert: PathBuf,
+    /// The key.
+    pub(crate) key: PathBuf,
+}
+
+/// How a connection proves who it is.
+#[derive(Debug, Clone)]
+pub(crate) enum Auth {
+    /// Nobody proves anything: `?user=` is believed. Demo mode, and `auth = "none"`.
+    None,
+    /// A JSON Web Token.
+    Jwt(Jwt),
+}
+
+/// Settings of JWT identity.
+#[derive(Debug, Clone)]
+pub(crate) struct Jwt {
+    /// The keys; a token is checked against the key of its `kid`, or against the only one.
+    pub(crate) keys: Vec<JwtKey>,
+    /// Where a token may be found.
+    pub(crate) sources: JwtSources,
+    /// Name of the query parameter.
+    pub(crate) query_parameter: String,
+    /// The claim that names the user.
+    pub(crate) user_claim: String,
+    /// Required `iss`.
+    pub(crate) issuer: Option<String>,
+    /// Required `aud`.
+    pub(crate) audience: Option<String>,
+    /// Tolerated difference of clocks for `exp` and `nbf`.
+    pub(crate) leeway: Duration,
+}
+
+/// Where a token may be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct JwtSources {
+    /// `?token=…`
+    pub(crate) query: bool,
+    /// `Sec-WebSocket-Protocol: …, rupor.jwt.TOKEN`
+    pub(crate) subprotocol: bool,
+    /// The first message.
+    pub(crate) first_message: bool,
+}
+
+/// A key and the only algorithm that it is used with.
+#[derive(Debug, Clone)]
+pub(crate) struct JwtKey {
+    /// `kid` of the tokens that it verifies.
+    pub(crate) id: Option<String>,
+    /// The pinned algorithm.
+    pub(crate) algorithm: JwtAlgorithm,
+    /// HMAC secret, or a PEM public key.
+    pub(crate) key: Secret,
+}
+
+/// Algorithms of JWT that are understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JwtAlgorithm {
+    /// HMAC, SHA-256
+    Hs256,
+    /// HMAC, SHA-384
+    Hs384,
+    /// HMAC, SHA-512
+    Hs512,
+    /// RSA PKCS#1 v1.5, SHA-256
+    Rs256,
+    /// RSA PKCS#1 v1.5, SHA-384
+    Rs384,
+    /// RSA PKCS#1 v1.5, SHA-512
+    Rs512,
+    /// ECDSA P-256, SHA-256
+    Es256,
+    /// ECDSA P-384, SHA-384
+    Es384,
+    /// Ed25519
+    EdDsa,
+}
+
+/// Which `Origin` headers are taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origins {
+    /// Demo: loopback origins of any port, and `null` (a page opened from disk).
+    Loopback,
+    /// The same host as the request's, and these: `https://example.org`, `https://example.org:8443`, or `null`.
+    SameHostAnd(Vec<String>),
+}
+
+/// Who may do something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// No browser.
+    Nobody,
+    /// A connection with a user.
+    Users,
+    /// Everybody.
+    Anyone,
+}
+
+/// Rights in the channels whose name matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ChannelRule {
+    /// A channel name; `*` at its end stands for any rest, `{user}` for the connection's own user.
+    pub(crate) name: String,
+    /// Who may subscribe.
+    pub(crate) subscribe: Who,
+    /// Who may publish from a browser.
+    pub(crate) publish: Who,
+}
+
+/// An application and where it answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ApplicationRule {
+    /// The path; `*` at its end stands for any rest.
+    pub(crate) path: String,
+    /// What answers.
+    pub(crate) application: Application,
+    /// Subprotocols that this path offers besides the general list.
+    pub(crate) subprotocols: Vec<String>,
+}
+
+/// Applications that are built in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Application {
+    /// A chat room.
+    Chat,
+    /// Every message comes back.
+    Echo,
+}
+
+/// A network, `10.0.0.0/8`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Network {
+    /// An address in it.
+    pub(crate) address: IpAddr,
+    /// How many leading bits count.
+    pub(crate) prefix: u8,
+}
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,0 +1,1 @@
+//! How a client's messages become hub commands and effects become frames.

@@ -1,0 +1,1 @@
+//! The glue between `rupor-server` and `rupor-hub`.

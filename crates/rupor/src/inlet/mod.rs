@@ -1,0 +1,1 @@
+//! The site's ways in: lines and HTTP.
