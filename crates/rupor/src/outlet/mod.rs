@@ -1,1 +1,3 @@
 //! The application on a path.
+
+mod chat;

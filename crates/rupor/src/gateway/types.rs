@@ -1,0 +1,68 @@
+//! What goes into the gateway and what comes out of it.
+
+use super::{ConnectionId, Target};
+use std::sync::Arc;
+
+/// Something to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Publish {
+    /// To whom.
+    pub(crate) target: Target,
+    /// Except to this connection.
+    pub(crate) exclude: Option<ConnectionId>,
+    /// The text, as plain connections get it.
+    pub(crate) body: Arc<str>,
+}
+
+/// That a publication was taken: it is in the inbox of every worker that has a receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Receipt {
+    /// Connections that it is for, on this node.
+    pub(crate) connections: usize,
+}
+
+/// One user, now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UserStatus {
+    /// The user's connections on this node, sorted; none: not online.
+    pub(crate) connections: Vec<ConnectionId>,
+}
+
+impl UserStatus {
+    /// Whether the user has a connection.
+    pub(crate) fn online(&self) -> bool {
+        !self.connections.is_empty()
+    }
+}
+
+/// One channel, now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ChannelStatus {
+    /// Connections subscribed to it on this node.
+    pub(crate) connections: usize,
+}
+
+/// What there is now, and what there was since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Open connections.
+    pub(crate) connections: usize,
+    /// Users with a connection.
+    pub(crate) users: usize,
+    /// Channels with a subscription.
+    pub(crate) channels: usize,
+    /// Subscriptions.
+    pub(crate) subscriptions: usize,
+    /// Publications taken since the start.
+    pub(crate) publications: u64,
+    /// Publications refused since the start because a worker's inbox was full.
+    pub(crate) publications_overloaded: u64,
+    /// Publications refused since the start for what they were.
+    pub(crate) publications_refused: u64,
+    /// Messages that came from browsers since the start.
+    pub(crate) messages_in: u64,
+    /// Of those, dropped because no application answers on their path.
+    pub(crate) dropped_no_application: u64,
+    /// Of those, dropped because the connection had not said who it is.
+    pub(crate) dropped_unidentified: u64,
+}
