@@ -1,0 +1,5 @@
+//! Frames: the units on the wire (RFC 6455 §5.2).
+
+mod shared;
+
+pub use shared::Frame;

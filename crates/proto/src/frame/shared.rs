@@ -1,0 +1,40 @@
+//! A message that is encoded once and written to many connections.
+
+use alloc::sync::Arc;
+use core::fmt;
+
+use crate::Message;
+
+/// One whole, unfragmented, unmasked message frame, encoded once and cheap to clone.
+///
+/// A server may write its bytes to any connection whose
+/// [`is_sendable`](crate::Connection::is_sendable) says so.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Frame {
+    bytes: Arc<[u8]>,
+    payload_len: usize,
+}
+
+impl Frame {
+    /// Encodes `message`.
+    pub fn new(message: Message<'_>) -> Self {
+        let _ = message;
+        unimplemented!()
+    }
+
+    /// The frame as it goes on the wire.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Bytes of its payload.
+    pub fn payload_len(&self) -> usize {
+        self.payload_len
+    }
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Frame({} bytes)", self.payload_len)
+    }
+}

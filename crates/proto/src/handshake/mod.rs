@@ -1,0 +1,19 @@
+//! The opening handshake (RFC 6455 §4), both roles, strict, without I/O.
+//!
+//! A server feeds what arrived to [`parse_request`] (or, where heads may come a byte at a time, to
+//! one [`HeadProgress`] per connection), asks [`RequestHead::is_upgrade`], then
+//! [`RequestHead::upgrade`], and answers with [`write_response`] or with the status and headers of
+//! the [`HandshakeError`]. A client sends [`ClientHandshake::request`] and feeds the answer to
+//! [`ClientHandshake::receive`].
+
+mod client;
+mod error;
+mod head;
+mod response;
+mod upgrade;
+
+pub use client::{Accepted, ClientHandshake};
+pub use error::{HandshakeError, ResponseError};
+pub use head::{HeadLimits, HeadProgress, HttpVersion, RequestHead, parse_request};
+pub use response::write_response;
+pub use upgrade::{Upgrade, select_subprotocol};
