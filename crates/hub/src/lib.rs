@@ -18,7 +18,6 @@ mod hub;
 mod limits;
 mod members;
 mod name;
-mod tables;
 
 pub use command::{
     Command, ConnectionId, Effect, Kind, NotAConnectionId, Outcome, Publication, Refused, Target,

@@ -1,23 +1,107 @@
-//! The command line: arguments become a [`Command`], which is run.
+//! The command line: arguments become a command, which is run.
+//!
+//! - `arguments`: what `clap` is told, from the one definition of the options in [`config::options`](crate::config::options);
+//! - `start`: the wiring of `demo`, `serve` and `echo`; `banner`: what they print;
+//! - `publish`, `connect`: the clients.
+
+mod arguments;
 pub(crate) mod connect;
 pub(crate) mod publish;
+mod start;
 
+use crate::config::{Config, ConfigError, Mode, load};
+use clap::ArgMatches;
+use std::fmt;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// What the command line asks for.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// `rupor demo`, `rupor serve` and `rupor echo`: a server with this configuration.
-    Start(Box<crate::config::Config>),
-    /// `rupor publish`.
-    Publish(publish::PublishArgs),
-    /// `rupor connect`.
-    Connect(connect::ConnectArgs),
-    /// `rupor check`: read the configuration, say what is wrong with it, and end.
-    Check(Box<crate::config::Config>),
-}
+/// A wrong flag or configuration.
+const EXIT_USAGE: u8 = 2;
 
 /// Runs the program and says how it ended.
 pub(crate) fn run() -> ExitCode {
-    ExitCode::SUCCESS
+    let file_is_there = Path::new(load::DEFAULT_FILE).exists();
+    let (arguments, completed) =
+        arguments::with_command(std::env::args_os().collect(), file_is_there);
+    if let Some(command) = completed {
+        let why = if command == "serve" {
+            "rupor.toml is here"
+        } else {
+            "no rupor.toml here"
+        };
+        say(&format!("rupor: {why}, so this is `rupor {command}`"));
+    }
+    let matches = arguments::command().get_matches_from(arguments);
+    let Some((name, matches)) = matches.subcommand() else {
+        return ExitCode::from(EXIT_USAGE);
+    };
+    match name {
+        "publish" => from_matches(matches, publish::run),
+        "connect" => from_matches(matches, connect::run),
+        "check" => check(matches),
+        _ => {
+            let mode = arguments::SERVING
+                .iter()
+                .find(|(command, _)| *command == name);
+            let mode = mode.map_or(Mode::Demo, |(_, mode)| *mode);
+            match configuration(mode, matches) {
+                Ok((config, file)) => start::run(config, file.as_deref()),
+                Err(error) => refuse(&error),
+            }
+        }
+    }
+}
+
+fn from_matches<A: clap::FromArgMatches>(
+    matches: &ArgMatches,
+    run: impl FnOnce(A) -> ExitCode,
+) -> ExitCode {
+    match A::from_arg_matches(matches) {
+        Ok(arguments) => run(arguments),
+        Err(error) => error.exit(),
+    }
+}
+
+/// The configuration of a serving command, and the file that it was read from.
+fn configuration(
+    mode: Mode,
+    matches: &ArgMatches,
+) -> Result<(Config, Option<PathBuf>), ConfigError> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for (name, meant) in load::misspelt(names) {
+        say(&format!(
+            "rupor: environment variable {name} is no option; did you mean {meant}?"
+        ));
+    }
+    let file = match mode {
+        Mode::Serve => load::file(matches.get_one::<PathBuf>("config").map(PathBuf::as_path)),
+        Mode::Demo | Mode::Echo => None,
+    };
+    let variable = |name: &str| std::env::var_os(name);
+    let config = load::load(mode, file.as_deref(), &variable, matches)?;
+    Ok((config, file))
+}
+
+fn check(matches: &ArgMatches) -> ExitCode {
+    match configuration(Mode::Serve, matches) {
+        Ok((_, file)) => {
+            let what = file.map_or("the configuration".to_owned(), |file| {
+                file.display().to_string()
+            });
+            say(&format!("rupor: {what} is right"));
+            ExitCode::SUCCESS
+        }
+        Err(error) => refuse(&error),
+    }
+}
+
+fn refuse(error: &dyn fmt::Display) -> ExitCode {
+    say(&format!("rupor: {error}"));
+    ExitCode::from(EXIT_USAGE)
+}
+
+/// A line for whoever started the program. It is lost when standard error is closed, which is no reason to stop.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -1,9 +1,21 @@
 //! The configuration: what the flags, the environment, the file and the defaults come to.
 //!
 //! [`Config`] is the checked result; everything else in the program reads only that.
+//!
+//! Start at [`load`]: it lays defaults, file, environment and flags over one another ([`source`]) and builds the result
+//! ([`build`]). What options there are is said once, in [`options`] and [`limits`].
 
+mod build;
+mod error;
+mod limits;
+pub(crate) mod load;
+pub(crate) mod options;
+mod parse;
 mod secret;
+mod source;
 mod types;
+
+pub(crate) use error::ConfigError;
 
 pub(crate) use secret::Secret;
 pub(crate) use types::{

@@ -48,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) trusted_proxies: Vec<Network>,
     /// How long a drain may last before what is left is cut off.
     pub(crate) drain: Duration,
+    /// What is logged, as `tracing_subscriber::EnvFilter` reads it.
+    pub(crate) log: String,
     /// Form of the log.
     pub(crate) log_format: LogFormat,
     /// Longest line on an inlet without its line end, and longest HTTP API body, in bytes.

@@ -1,0 +1,401 @@
+//! From texts to the checked [`Config`]: every rule that a value or a combination of values must keep to.
+
+mod auth;
+
+use super::error::{ConfigError, Origin, Problem};
+use super::source::{Layer, Located, Table, Value};
+use super::types::{
+    Application, ApplicationRule, Auth, ChannelRule, Config, InletAddress, LogFormat, Mode,
+    Origins, TlsFiles, Who,
+};
+use super::{Secret, limits, parse};
+use std::fs::File;
+use std::io::Read as _;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Most worker threads: a connection's id has 8 bits for its worker.
+const WORKERS_MAX: u64 = 256;
+/// Longest drain.
+const DRAIN_MAX: Duration = Duration::from_secs(3600);
+/// Largest key file that is read, in bytes.
+const KEY_FILE_BYTES_MAX: u64 = 64 * 1024;
+/// Shortest secret, in bytes.
+const SECRET_BYTES_MIN: usize = 32;
+/// Fewest different bytes of a secret: `xxxxxxxx…` and `changemechangeme…` are not secrets.
+const SECRET_VARIETY_MIN: usize = 10;
+
+/// Builds and checks.
+pub(crate) fn config(mode: Mode, layer: &Layer) -> Result<Config, ConfigError> {
+    let values = Values { layer };
+    let auth = match mode {
+        Mode::Demo | Mode::Echo => Auth::None,
+        Mode::Serve => auth::auth(&values)?,
+    };
+    let config = Config {
+        mode,
+        listen: values.each("listen", parse::address)?,
+        inlet: values.each("inlet", parse::inlet)?,
+        workers: workers(&values)?,
+        tls: tls(&values)?,
+        auth,
+        origins: match mode {
+            Mode::Demo | Mode::Echo => Origins::Loopback,
+            Mode::Serve => Origins::SameHostAnd(values.each("origin", parse::origin)?),
+        },
+        channels: channels(mode, &values)?,
+        applications: applications(mode, &values)?,
+        subprotocols: values.each("subprotocol", parse::subprotocol)?,
+        api_key: api_key(mode, &values)?,
+        pages: values.optional("pages", parse::switch)?.unwrap_or(false),
+        trusted_proxies: values.each("trusted_proxy", parse::network)?,
+        drain: values
+            .optional("drain", |text| {
+                parse::duration(text, Duration::ZERO, DRAIN_MAX)
+            })?
+            .unwrap_or_default(),
+        log: log_filter(&values)?,
+        log_format: values
+            .optional("log_format", |text| {
+                parse::choice(
+                    text,
+                    &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+                )
+            })?
+            .unwrap_or(LogFormat::Text),
+        publish_bytes_max: values.limit("limits.publish_bytes_max")?,
+        publish_batch_max: values.limit("limits.publish_batch_max")?,
+        inlet_connections_max: values.limit("limits.inlet_connections_max")?,
+        subscriptions_per_connection_max: values
+            .limit("limits.subscriptions_per_connection_max")?,
+        channels_max: values.limit("limits.channels_max")?,
+        identify_deadline: Duration::from_millis(
+            values.limit("limits.identify_deadline_ms")? as u64
+        ),
+    };
+    if config.listen.is_empty() {
+        return Err(ConfigError::Conflict(Problem::new(
+            "there is no address to listen on",
+            "give --listen ADDRESS:PORT, or leave the option out for its default",
+        )));
+    }
+    if mode == Mode::Demo {
+        demo_stays_on_loopback(&values, &config)?;
+    }
+    Ok(config)
+}
+
+/// Reads values out of a layer.
+pub(super) struct Values<'a> {
+    layer: &'a Layer,
+}
+
+impl Values<'_> {
+    /// What is said about an option that has one text.
+    pub(super) fn located(&self, key: &str) -> Option<&Located> {
+        self.texts(key).first()
+    }
+
+    /// What is said about an option that is a list.
+    pub(super) fn texts(&self, key: &str) -> &[Located] {
+        match self.layer.0.get(key) {
+            Some(Value::Texts(texts)) => texts,
+            _ => &[],
+        }
+    }
+
+    /// What is said about an option that consists of tables.
+    pub(super) fn tables(&self, key: &str) -> &[Table] {
+        match self.layer.0.get(key) {
+            Some(Value::Tables(tables)) => tables,
+            _ => &[],
+        }
+    }
+
+    /// An option's value, if anything is said about it.
+    pub(super) fn optional<T>(
+        &self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, Problem>,
+    ) -> Result<Option<T>, ConfigError> {
+        self.located(key)
+            .map(|located| located.parse(parse))
+            .transpose()
+    }
+
+    /// A limit. Every limit has a default, so that one is always found.
+    pub(super) fn limit(&self, key: &str) -> Result<usize, ConfigError> {
+        let limit = self
+            .optional(key, |text| limits::parse(key, text))?
+            .unwrap_or(1);
+        Ok(usize::try_from(limit).unwrap_or(usize::MAX))
+    }
+
+    /// Every item of a list.
+    pub(super) fn each<T>(
+        &self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, Problem>,
+    ) -> Result<Vec<T>, ConfigError> {
+        self.texts(key)
+            .iter()
+            .map(|located| located.parse(&parse))
+            .collect()
+    }
+}
+
+impl Located {
+    /// The value, or what is wrong with the text and where it stood.
+    pub(super) fn parse<T>(
+        &self,
+        parse: impl Fn(&str) -> Result<T, Problem>,
+    ) -> Result<T, ConfigError> {
+        parse(&self.text).map_err(|problem| problem.at(&self.origin))
+    }
+}
+
+impl Table {
+    /// A field that has one text.
+    pub(super) fn field(&self, key: &str) -> Option<&Located> {
+        self.fields.get(key)?.first()
+    }
+
+    /// A field that must be there.
+    pub(super) fn required(&self, key: &str, example: &str) -> Result<&Located, ConfigError> {
+        self.field(key).ok_or_else(|| {
+            Problem::new(format!("`{key}` is missing"), format!("add {example}")).at(&self.origin)
+        })
+    }
+}
+
+fn workers(values: &Values<'_>) -> Result<NonZeroUsize, ConfigError> {
+    let given = values.optional("workers", |text| parse::count(text, 1, WORKERS_MAX))?;
+    let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let count = given
+        .and_then(|count| usize::try_from(count).ok())
+        .unwrap_or_else(cores);
+    Ok(NonZeroUsize::new(count.min(256)).unwrap_or(NonZeroUsize::MIN))
+}
+
+fn tls(values: &Values<'_>) -> Result<Option<TlsFiles>, ConfigError> {
+    let missing = |there: &Located, flag: &str| {
+        let what = "certificate and key belong together, and the other is missing";
+        Err(Problem::new(what, format!("give {flag} FILE too")).at(&there.origin))
+    };
+    match (values.located("tls.cert"), values.located("tls.key")) {
+        (None, None) => Ok(None),
+        (Some(cert), None) => missing(cert, "--tls-key"),
+        (None, Some(key)) => missing(key, "--tls-cert"),
+        (Some(cert), Some(key)) => {
+            readable(cert)?;
+            readable(key)?;
+            Ok(Some(TlsFiles {
+                cert: PathBuf::from(&cert.text),
+                key: PathBuf::from(&key.text),
+            }))
+        }
+    }
+}
+
+fn readable(file: &Located) -> Result<(), ConfigError> {
+    read_key_file(file).map(drop)
+}
+
+/// Reads a small file that an option names. The error does not show what stands in it.
+pub(super) fn read_key_file(file: &Located) -> Result<Vec<u8>, ConfigError> {
+    let name = parse::shown(&file.text);
+    let mut bytes = Vec::new();
+    File::open(Path::new(&file.text))
+        .and_then(|opened| opened.take(KEY_FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
+        .map_err(|error| {
+            Problem::new(
+                format!("{name} cannot be read: {error}"),
+                "name another file, or make this one readable for the user that runs rupor",
+            )
+            .at(&file.origin)
+        })?;
+    if bytes.len() as u64 > KEY_FILE_BYTES_MAX {
+        let what = format!("{name} is longer than {KEY_FILE_BYTES_MAX} bytes");
+        return Err(
+            Problem::new(what, "name the file that holds nothing but the key").at(&file.origin),
+        );
+    }
+    Ok(bytes)
+}
+
+/// Refuses a secret that can be guessed.
+pub(super) fn strong(secret: &[u8], origin: &Origin) -> Result<(), ConfigError> {
+    let fix = "make one with `openssl rand -hex 32`";
+    if secret.len() < SECRET_BYTES_MIN {
+        let what = format!(
+            "the secret has {} bytes, {SECRET_BYTES_MIN} are needed",
+            secret.len()
+        );
+        return Err(Problem::new(what, fix).at(origin));
+    }
+    let mut seen = [false; 256];
+    for byte in secret {
+        if let Some(seen) = seen.get_mut(usize::from(*byte)) {
+            *seen = true;
+        }
+    }
+    if seen.iter().filter(|seen| **seen).count() < SECRET_VARIETY_MIN {
+        return Err(Problem::new("the secret is too regular", fix).at(origin));
+    }
+    Ok(())
+}
+
+/// Cuts one line end off, as editors and `openssl rand` leave it.
+pub(super) fn without_line_end(mut bytes: Vec<u8>) -> Vec<u8> {
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
+    }
+    bytes
+}
+
+fn api_key(mode: Mode, values: &Values<'_>) -> Result<Option<Secret>, ConfigError> {
+    if mode != Mode::Serve {
+        return Ok(None);
+    }
+    let (origin, key) = match (values.located("api_key"), values.located("api_key_file")) {
+        (None, None) => return Ok(None),
+        (Some(key), None) => (&key.origin, key.text.clone().into_bytes()),
+        (None, Some(file)) => (&file.origin, without_line_end(read_key_file(file)?)),
+        (Some(key), Some(file)) => {
+            return Err(ConfigError::Conflict(Problem::new(
+                format!(
+                    "the API key is given twice: {} and {}",
+                    key.origin, file.origin
+                ),
+                "leave one of them out",
+            )));
+        }
+    };
+    strong(&key, origin)?;
+    if !key.iter().all(u8::is_ascii_graphic) {
+        return Err(Problem::new(
+            "the key has a space, a control character or a letter outside ASCII",
+            "make one with `openssl rand -hex 32`",
+        )
+        .at(origin));
+    }
+    Ok(Some(Secret::new(key)))
+}
+
+fn log_filter(values: &Values<'_>) -> Result<String, ConfigError> {
+    let filter = values.optional("log", |text| match tracing_subscriber::EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(Problem::new(
+            format!("{} is not a log filter", parse::shown(text)),
+            "write error, warn, info, debug or trace, or by part such as info,rupor::inlet=debug",
+        )),
+    })?;
+    Ok(filter.unwrap_or_else(|| "info".to_owned()))
+}
+
+fn channels(mode: Mode, values: &Values<'_>) -> Result<Vec<ChannelRule>, ConfigError> {
+    if mode != Mode::Serve {
+        return Ok(vec![ChannelRule {
+            name: "*".to_owned(),
+            subscribe: Who::Anyone,
+            publish: Who::Anyone,
+        }]);
+    }
+    let who = |table: &Table, key: &str| match table.field(key) {
+        None => Ok(Who::Nobody),
+        Some(located) => located.parse(|text| {
+            let choices = [
+                ("anyone", Who::Anyone),
+                ("users", Who::Users),
+                ("nobody", Who::Nobody),
+            ];
+            parse::choice(text, &choices)
+        }),
+    };
+    let rule = |table: &Table| {
+        Ok(ChannelRule {
+            name: table
+                .required("name", "name = \"news\"")?
+                .parse(parse::channel_rule)?,
+            subscribe: who(table, "subscribe")?,
+            publish: who(table, "publish")?,
+        })
+    };
+    values.tables("channel").iter().map(rule).collect()
+}
+
+fn applications(mode: Mode, values: &Values<'_>) -> Result<Vec<ApplicationRule>, ConfigError> {
+    let built_in = |path: &str, application| ApplicationRule {
+        path: path.to_owned(),
+        application,
+        subprotocols: Vec::new(),
+    };
+    match mode {
+        Mode::Serve => {}
+        Mode::Demo => {
+            return Ok(vec![
+                built_in("/echo", Application::Echo),
+                built_in("*", Application::Chat),
+            ]);
+        }
+        Mode::Echo => return Ok(vec![built_in("*", Application::Echo)]),
+    }
+    let mut rules: Vec<ApplicationRule> = Vec::new();
+    for table in values.tables("application") {
+        let path = table.required("path", "path = \"/chat\"")?;
+        let rule = ApplicationRule {
+            path: path.parse(parse::path_rule)?,
+            application: table.required("name", "name = \"chat\"")?.parse(|text| {
+                parse::choice(
+                    text,
+                    &[("chat", Application::Chat), ("echo", Application::Echo)],
+                )
+            })?,
+            subprotocols: table
+                .fields
+                .get("subprotocol")
+                .map_or(&[][..], Vec::as_slice)
+                .iter()
+                .map(|located| located.parse(parse::subprotocol))
+                .collect::<Result<_, _>>()?,
+        };
+        if rules.iter().any(|other| other.path == rule.path) {
+            let what = format!(
+                "the path {} has an application already",
+                parse::shown(&rule.path)
+            );
+            return Err(Problem::new(what, "leave one of them out").at(&path.origin));
+        }
+        rules.push(rule);
+    }
+    Ok(rules)
+}
+
+/// Demo mode trusts everybody, so nobody but this machine may reach it.
+fn demo_stays_on_loopback(values: &Values<'_>, config: &Config) -> Result<(), ConfigError> {
+    let outside = |address: &SocketAddr| !address.ip().is_loopback();
+    let inlets = config.inlet.iter().map(|inlet| match inlet {
+        InletAddress::Tcp(address) => outside(address),
+        InletAddress::Unix(_) => false,
+    });
+    let listens = config.listen.iter().map(outside);
+    let texts = values.texts("listen").iter().zip(listens);
+    for (located, outside) in texts.chain(values.texts("inlet").iter().zip(inlets)) {
+        if outside {
+            return Err(Problem::new(
+                format!(
+                    "{} is not a loopback address, and demo mode trusts everybody",
+                    located.text
+                ),
+                "take 127.0.0.1, or run `rupor serve`, which asks who connects",
+            )
+            .at(&located.origin));
+        }
+    }
+    Ok(())
+}

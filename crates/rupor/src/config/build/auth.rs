@@ -1,0 +1,171 @@
+//! `auth`, `[[jwt]]` and `[token]`.
+
+use super::{Values, read_key_file, strong, without_line_end};
+use crate::config::error::{ConfigError, Problem};
+use crate::config::source::{Located, Table};
+use crate::config::types::{Auth, Jwt, JwtAlgorithm, JwtKey, JwtSources};
+use crate::config::{Secret, parse};
+use std::time::Duration;
+
+/// Largest difference of clocks that can be tolerated.
+const LEEWAY_MAX: Duration = Duration::from_secs(300);
+
+const ALGORITHMS: &[(&str, JwtAlgorithm)] = &[
+    ("HS256", JwtAlgorithm::Hs256),
+    ("HS384", JwtAlgorithm::Hs384),
+    ("HS512", JwtAlgorithm::Hs512),
+    ("RS256", JwtAlgorithm::Rs256),
+    ("RS384", JwtAlgorithm::Rs384),
+    ("RS512", JwtAlgorithm::Rs512),
+    ("ES256", JwtAlgorithm::Es256),
+    ("ES384", JwtAlgorithm::Es384),
+    ("EdDSA", JwtAlgorithm::EdDsa),
+];
+
+/// What `serve` asks a connection for. Nothing at all must be said explicitly.
+pub(super) fn auth(values: &Values<'_>) -> Result<Auth, ConfigError> {
+    let said = values.located("auth");
+    let none = said
+        .map(|located| located.parse(|text| parse::choice(text, &[("jwt", false), ("none", true)])))
+        .transpose()?;
+    let keys = values.tables("jwt");
+    match (none, keys.first()) {
+        (Some(true), None) => Ok(Auth::None),
+        (Some(true), Some(key)) => Err(Problem::new(
+            "there is a JWT key, but auth is \"none\"",
+            "leave one of them out: with `none` no token is looked at",
+        )
+        .at(&key.origin)),
+        (Some(false) | None, None) => Err(ConfigError::Conflict(Problem::new(
+            "nothing says how a connection proves who it is (option `auth`)",
+            "give a key: [[jwt]] in rupor.toml or --jwt algorithm=HS256,key_file=FILE. Or say auth = \"none\" \
+             (--auth none) if anybody may be anybody",
+        ))),
+        (Some(false) | None, Some(_)) => jwt(values, keys).map(Auth::Jwt),
+    }
+}
+
+fn jwt(values: &Values<'_>, tables: &[Table]) -> Result<Jwt, ConfigError> {
+    let mut keys: Vec<JwtKey> = Vec::new();
+    for table in tables {
+        let key = key(table)?;
+        if tables.len() > 1 && key.id.is_none() {
+            let what = "there are several keys, and this one has no `id`";
+            return Err(
+                Problem::new(what, "add id = \"…\", the `kid` of its tokens").at(&table.origin),
+            );
+        }
+        if keys.iter().any(|other| other.id == key.id) {
+            let what = "another key has the same `id`";
+            return Err(Problem::new(what, "give every key an `id` of its own").at(&table.origin));
+        }
+        keys.push(key);
+    }
+    let name = |text: &str| match text {
+        "" => Err(Problem::new(
+            "the text is empty",
+            "write a name, or leave the option out",
+        )),
+        _ => Ok(text.to_owned()),
+    };
+    let leeway = |text: &str| parse::duration(text, Duration::ZERO, LEEWAY_MAX);
+    Ok(Jwt {
+        keys,
+        sources: sources(values)?,
+        query_parameter: values
+            .optional("token.query_parameter", name)?
+            .unwrap_or_default(),
+        user_claim: values
+            .optional("token.user_claim", name)?
+            .unwrap_or_default(),
+        issuer: values.optional("token.issuer", name)?,
+        audience: values.optional("token.audience", name)?,
+        leeway: values.optional("token.leeway", leeway)?.unwrap_or_default(),
+    })
+}
+
+fn sources(values: &Values<'_>) -> Result<JwtSources, ConfigError> {
+    let mut sources = JwtSources {
+        query: false,
+        subprotocol: false,
+        first_message: false,
+    };
+    for located in values.texts("token.from") {
+        let choices = [("query", 0), ("subprotocol", 1), ("message", 2)];
+        match located.parse(|text| parse::choice(text, &choices))? {
+            0 => sources.query = true,
+            1 => sources.subprotocol = true,
+            _ => sources.first_message = true,
+        }
+    }
+    if !(sources.query || sources.subprotocol || sources.first_message) {
+        return Err(ConfigError::Conflict(Problem::new(
+            "`token.from` is empty, so no token would ever be found",
+            "write from = [\"query\", \"subprotocol\", \"message\"] or some of them, or leave it out",
+        )));
+    }
+    Ok(sources)
+}
+
+fn key(table: &Table) -> Result<JwtKey, ConfigError> {
+    let algorithm = table
+        .required("algorithm", "algorithm = \"HS256\"")?
+        .parse(|text| parse::choice(text, ALGORITHMS))?;
+    let (place, bytes) = match (table.field("key_file"), table.field("key")) {
+        (Some(file), None) => (file, read_key_file(file)?),
+        (None, Some(key)) => (key, key.text.clone().into_bytes()),
+        (None, None) => {
+            return Err(
+                Problem::new("the key is missing", "add key_file = \"FILE\"").at(&table.origin),
+            );
+        }
+        (Some(_), Some(key)) => {
+            let what = "`key` and `key_file` are both given";
+            return Err(Problem::new(what, "leave one of them out").at(&key.origin));
+        }
+    };
+    Ok(JwtKey {
+        id: table.field("id").map(|id| id.text.clone()),
+        algorithm,
+        key: key_of_kind(algorithm, place, bytes)?,
+    })
+}
+
+/// Checks that the key is of its algorithm's kind: a public key that is used as an HMAC secret is how tokens get forged.
+fn key_of_kind(
+    algorithm: JwtAlgorithm,
+    place: &Located,
+    bytes: Vec<u8>,
+) -> Result<Secret, ConfigError> {
+    let contains = |needle: &str| {
+        bytes
+            .windows(needle.len())
+            .any(|window| window == needle.as_bytes())
+    };
+    let pem = contains("-----BEGIN ");
+    let symmetric = matches!(
+        algorithm,
+        JwtAlgorithm::Hs256 | JwtAlgorithm::Hs384 | JwtAlgorithm::Hs512
+    );
+    let problem = match (symmetric, pem) {
+        (true, true) => Problem::new(
+            "this is a PEM key, and the algorithm wants a secret",
+            "pin the algorithm that the key is for: RS256, ES256 or EdDSA",
+        ),
+        (true, false) => {
+            let secret = without_line_end(bytes);
+            strong(&secret, &place.origin)?;
+            return Ok(Secret::new(secret));
+        }
+        (false, true) if contains("PRIVATE KEY-----") => Problem::new(
+            "this is a private key, which rupor does not need and must not have",
+            "name the public key: `openssl pkey -in key.pem -pubout`",
+        ),
+        (false, true) => return Ok(Secret::new(bytes)),
+        (false, false) => Problem::new(
+            "this is not a PEM key",
+            "name a file that begins with -----BEGIN PUBLIC KEY-----",
+        ),
+    };
+    Err(problem.at(&place.origin))
+}

@@ -1,0 +1,434 @@
+//! The one definition of every option: its key in the file, its flag, its environment variable, its defaults and its
+//! help. The command line, the file reader and the reference pages are all made from [`OPTIONS`] and
+//! [`limits`](super::limits).
+
+use super::types::Mode;
+
+/// How an option is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// One text.
+    Text,
+    /// One number, or a text with a unit.
+    Number,
+    /// `true` or `false`.
+    Switch,
+    /// Several texts: a list in the file, a repeated flag, spaces between them in the environment.
+    List,
+    /// Several tables: `[[key]]` in the file, `name=value,name=value` in a flag, spaces between them in the environment.
+    Tables(&'static [Field]),
+    /// One text that never stands on a command line.
+    Secret,
+}
+
+/// A key of a table of [`Shape::Tables`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Field {
+    /// The key.
+    pub(crate) key: &'static str,
+    /// How it is written: text, list (`+` between its items in a flag) or secret.
+    pub(crate) shape: Shape,
+    /// What it is for.
+    pub(crate) help: &'static str,
+}
+
+/// What holds when nobody says anything.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Default {
+    /// Nothing; the text says what that means.
+    Explained(&'static str),
+    /// The same for every command.
+    Value(&'static str),
+    /// For demo, serve and echo.
+    PerMode(&'static str, &'static str, &'static str),
+    /// Asked from the library that owns it.
+    Computed(fn(Mode) -> String),
+}
+
+/// An option.
+#[derive(Debug)]
+pub(crate) struct Definition {
+    /// The key in the file; a dot stands for a table.
+    pub(crate) key: &'static str,
+    /// How it is written.
+    pub(crate) shape: Shape,
+    /// What its value looks like, in the help.
+    pub(crate) form: &'static str,
+    /// What holds when nobody says anything.
+    pub(crate) default: Default,
+    /// Commands that take it.
+    pub(crate) modes: &'static [Mode],
+    /// Heading that it stands under.
+    pub(crate) section: &'static str,
+    /// What it does.
+    pub(crate) help: &'static str,
+    /// A line of TOML for the sample, when the default is not one.
+    pub(crate) example: &'static str,
+}
+
+impl Definition {
+    /// `tls.cert` → `--tls-cert`; the table `limits` is left out: `--message-bytes-max`.
+    pub(crate) fn flag(&self) -> String {
+        format!("--{}", self.flag_name())
+    }
+
+    /// The flag without its dashes.
+    pub(crate) fn flag_name(&self) -> String {
+        let key = self.key.strip_prefix("limits.").unwrap_or(self.key);
+        key.replace(['.', '_'], "-")
+    }
+
+    /// `tls.cert` → `RUPOR_TLS_CERT`.
+    pub(crate) fn variable(&self) -> String {
+        let name = self.flag_name().replace('-', "_").to_ascii_uppercase();
+        format!("RUPOR_{name}")
+    }
+
+    /// The default for `mode` as text; `None`: nothing.
+    pub(crate) fn default_for(&self, mode: Mode) -> Option<String> {
+        let text = match (self.default, mode) {
+            (Default::Explained(_), _) => return None,
+            (Default::Value(text), _) | (Default::PerMode(text, _, _), Mode::Demo) => text,
+            (Default::PerMode(_, text, _), Mode::Serve) => text,
+            (Default::PerMode(_, _, text), Mode::Echo) => text,
+            (Default::Computed(text), mode) => return Some(text(mode)),
+        };
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+}
+
+/// Every option but the limits, in the order of the reference.
+pub(crate) fn general() -> impl Iterator<Item = &'static Definition> {
+    OPTIONS.iter()
+}
+
+/// Every option.
+pub(crate) fn all() -> impl Iterator<Item = &'static Definition> {
+    general().chain(super::limits::definitions())
+}
+
+const EVERY: &[Mode] = &[Mode::Demo, Mode::Serve, Mode::Echo];
+const SERVE: &[Mode] = &[Mode::Serve];
+const GATEWAY: &[Mode] = &[Mode::Demo, Mode::Serve];
+
+const ADDRESSES: &str = "Addresses and workers";
+const IDENTITY: &str = "Who a connection is";
+const BROWSERS: &str = "What browsers may do";
+const API: &str = "HTTP API";
+/// Heading of the limits.
+pub(crate) const LIMITS: &str = "Limits";
+const RUNNING: &str = "Running";
+
+const JWT_FIELDS: &[Field] = &[
+    Field {
+        key: "algorithm",
+        shape: Shape::Text,
+        help: "the only algorithm the key is used with: HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384 or EdDSA",
+    },
+    Field {
+        key: "key_file",
+        shape: Shape::Text,
+        help: "file with the HMAC secret (32 bytes or more; one line end at its end is left out) or the PEM public key",
+    },
+    Field {
+        key: "key",
+        shape: Shape::Secret,
+        help: "the same in place; not taken from a flag, because other users can read a command line",
+    },
+    Field {
+        key: "id",
+        shape: Shape::Text,
+        help: "`kid` of the tokens that it verifies; needed when there are several keys",
+    },
+];
+
+const CHANNEL_FIELDS: &[Field] = &[
+    Field {
+        key: "name",
+        shape: Shape::Text,
+        help: "a channel's name; `*` at its end stands for any rest, `{user}` for the connection's own user",
+    },
+    Field {
+        key: "subscribe",
+        shape: Shape::Text,
+        help: "who may subscribe: `anyone`, `users` (a connection with a user) or `nobody` (default)",
+    },
+    Field {
+        key: "publish",
+        shape: Shape::Text,
+        help: "who may publish from a browser: `anyone`, `users` or `nobody` (default)",
+    },
+];
+
+const APPLICATION_FIELDS: &[Field] = &[
+    Field {
+        key: "path",
+        shape: Shape::Text,
+        help: "`/PATH`, or `/PATH/*` for everything below it, or `*`; the longest that matches decides",
+    },
+    Field {
+        key: "name",
+        shape: Shape::Text,
+        help: "what answers there: `chat` or `echo`",
+    },
+    Field {
+        key: "subprotocol",
+        shape: Shape::List,
+        help: "subprotocols that this path offers, before the general ones",
+    },
+];
+
+static OPTIONS: &[Definition] = &[
+    Definition {
+        key: "listen",
+        shape: Shape::List,
+        form: "ADDRESS:PORT",
+        default: Default::PerMode("127.0.0.1:8000", "127.0.0.1:8000", "127.0.0.1:9001"),
+        modes: EVERY,
+        section: ADDRESSES,
+        help: "Where browsers connect, and the HTTP API. Port 0 takes a free one. Repeatable. `demo` takes loopback \
+               addresses only",
+        example: "",
+    },
+    Definition {
+        key: "inlet",
+        shape: Shape::List,
+        form: "tcp://ADDRESS:PORT|unix://PATH",
+        default: Default::PerMode("tcp://127.0.0.1:1234", "tcp://127.0.0.1:1234", ""),
+        modes: EVERY,
+        section: ADDRESSES,
+        help: "Where the site writes lines, one JSON object each. There is no password on it: whoever reaches it \
+               publishes, so keep it on loopback or on a Unix socket (created with mode 0660). Repeatable. `echo` takes \
+               the flag, so that scripts can pass the same ones, and opens nothing: it has nobody to send to",
+        example: "",
+    },
+    Definition {
+        key: "workers",
+        shape: Shape::Number,
+        form: "N",
+        default: Default::Explained("one per core"),
+        modes: EVERY,
+        section: ADDRESSES,
+        help: "Worker threads, from 1 to 256. A connection stays with one of them for life",
+        example: "workers = 4",
+    },
+    Definition {
+        key: "tls.cert",
+        shape: Shape::Text,
+        form: "FILE",
+        default: Default::Explained("no TLS: ws:// and http://"),
+        modes: EVERY,
+        section: ADDRESSES,
+        help: "Certificate chain, PEM, leaf first: browsers then use wss://. Read again on SIGHUP; a bad pair keeps the old",
+        example: "cert = \"/etc/rupor/cert.pem\"",
+    },
+    Definition {
+        key: "tls.key",
+        shape: Shape::Text,
+        form: "FILE",
+        default: Default::Explained("no TLS"),
+        modes: EVERY,
+        section: ADDRESSES,
+        help: "The certificate's private key, PEM",
+        example: "key = \"/etc/rupor/key.pem\"",
+    },
+    Definition {
+        key: "auth",
+        shape: Shape::Text,
+        form: "jwt|none",
+        default: Default::Explained(
+            "`jwt` when there is a [[jwt]] key; without one rupor does not start",
+        ),
+        modes: SERVE,
+        section: IDENTITY,
+        help: "How a connection proves who it is. `jwt`: by a token that your site signed. `none`: not at all, \
+               `?user=NAME` is believed, so anybody can be anybody",
+        example: "auth = \"jwt\"",
+    },
+    Definition {
+        key: "jwt",
+        shape: Shape::Tables(JWT_FIELDS),
+        form: "algorithm=HS256,key_file=FILE",
+        default: Default::Explained("no key"),
+        modes: SERVE,
+        section: IDENTITY,
+        help: "A key that tokens are verified with. `exp` is required in every token. Repeatable",
+        example: "[[jwt]]\nalgorithm = \"HS256\"\nkey_file = \"/etc/rupor/jwt.key\"",
+    },
+    Definition {
+        key: "token.from",
+        shape: Shape::List,
+        form: "query|subprotocol|message",
+        default: Default::Value("query subprotocol message"),
+        modes: SERVE,
+        section: IDENTITY,
+        help: "Where a token may stand: in the query, in the offered subprotocols, or in the first message. A query is \
+               easily written into somebody's log: prefer the other two. Repeatable",
+        example: "",
+    },
+    Definition {
+        key: "token.query_parameter",
+        shape: Shape::Text,
+        form: "NAME",
+        default: Default::Value("token"),
+        modes: SERVE,
+        section: IDENTITY,
+        help: "The query's parameter that carries the token",
+        example: "",
+    },
+    Definition {
+        key: "token.user_claim",
+        shape: Shape::Text,
+        form: "NAME",
+        default: Default::Value("sub"),
+        modes: SERVE,
+        section: IDENTITY,
+        help: "The claim that names the user",
+        example: "",
+    },
+    Definition {
+        key: "token.issuer",
+        shape: Shape::Text,
+        form: "TEXT",
+        default: Default::Explained("not checked"),
+        modes: SERVE,
+        section: IDENTITY,
+        help: "The `iss` that every token must have",
+        example: "issuer = \"https://example.org\"",
+    },
+    Definition {
+        key: "token.audience",
+        shape: Shape::Text,
+        form: "TEXT",
+        default: Default::Explained("not checked"),
+        modes: SERVE,
+        section: IDENTITY,
+        help: "The `aud` that every token must have",
+        example: "audience = \"rupor\"",
+    },
+    Definition {
+        key: "token.leeway",
+        shape: Shape::Text,
+        form: "TIME",
+        default: Default::Value("30s"),
+        modes: SERVE,
+        section: IDENTITY,
+        help: "How far the clocks of site and server may differ when `exp` and `nbf` are checked",
+        example: "",
+    },
+    Definition {
+        key: "origin",
+        shape: Shape::List,
+        form: "SCHEME://HOST",
+        default: Default::Explained("pages of the same host only"),
+        modes: SERVE,
+        section: BROWSERS,
+        help: "A page's origin that may connect besides the same host: scheme, host and port must all match. `null` must \
+               be listed to be taken. Repeatable",
+        example: "origin = [\"https://example.org\"]",
+    },
+    Definition {
+        key: "channel",
+        shape: Shape::Tables(CHANNEL_FIELDS),
+        form: "name=NAME,subscribe=WHO,publish=WHO",
+        default: Default::Explained(
+            "nobody subscribes by himself; in demo mode anyone may do both in every channel",
+        ),
+        modes: SERVE,
+        section: BROWSERS,
+        help: "Rights of browsers in the channels of that name. The first rule that matches decides. Repeatable",
+        example: "[[channel]]\nname = \"news\"\nsubscribe = \"anyone\"",
+    },
+    Definition {
+        key: "application",
+        shape: Shape::Tables(APPLICATION_FIELDS),
+        form: "path=PATH,name=NAME",
+        default: Default::Explained("browsers only listen; in demo mode the chat, and /echo"),
+        modes: SERVE,
+        section: BROWSERS,
+        help: "What receives the messages that browsers send on a path. Repeatable",
+        example: "[[application]]\npath = \"/echo\"\nname = \"echo\"",
+    },
+    Definition {
+        key: "subprotocol",
+        shape: Shape::List,
+        form: "NAME",
+        default: Default::Explained("only rupor.v1, which is always there"),
+        modes: GATEWAY,
+        section: BROWSERS,
+        help: "A subprotocol that may be selected on every path when the browser offers it, by preference. Repeatable",
+        example: "subprotocol = [\"soap\"]",
+    },
+    Definition {
+        key: "pages",
+        shape: Shape::Switch,
+        form: "true|false",
+        default: Default::PerMode("true", "false", ""),
+        modes: GATEWAY,
+        section: BROWSERS,
+        help: "Whether the test console is served at /console (in demo mode the start page too)",
+        example: "",
+    },
+    Definition {
+        key: "trusted_proxy",
+        shape: Shape::List,
+        form: "NETWORK",
+        default: Default::Explained("nobody"),
+        modes: SERVE,
+        section: BROWSERS,
+        help: "A network of reverse proxies, 10.0.0.0/8: the limits per address leave it out. Repeatable",
+        example: "trusted_proxy = [\"10.0.0.0/8\"]",
+    },
+    Definition {
+        key: "api_key_file",
+        shape: Shape::Text,
+        form: "FILE",
+        default: Default::Explained(
+            "the HTTP API and /metrics are off; in demo mode a random key is printed",
+        ),
+        modes: SERVE,
+        section: API,
+        help: "File with the bearer key of the HTTP API and of /metrics: 32 or more visible characters on one line",
+        example: "api_key_file = \"/etc/rupor/api.key\"",
+    },
+    Definition {
+        key: "api_key",
+        shape: Shape::Secret,
+        form: "TEXT",
+        default: Default::Explained("see api_key_file"),
+        modes: SERVE,
+        section: API,
+        help: "The same in place. There is no flag for it, because other users can read a command line",
+        example: "api_key = \"…\"",
+    },
+    Definition {
+        key: "drain",
+        shape: Shape::Text,
+        form: "TIME",
+        default: Default::Value("15s"),
+        modes: EVERY,
+        section: RUNNING,
+        help: "On SIGTERM or SIGINT: over how long the closes (1001) are spread. A second signal stops at once",
+        example: "",
+    },
+    Definition {
+        key: "log",
+        shape: Shape::Text,
+        form: "FILTER",
+        default: Default::Value("info"),
+        modes: EVERY,
+        section: RUNNING,
+        help: "What is logged: error, warn, info, debug or trace, also by part: `info,rupor::inlet=debug`",
+        example: "",
+    },
+    Definition {
+        key: "log_format",
+        shape: Shape::Text,
+        form: "text|json",
+        default: Default::Value("text"),
+        modes: EVERY,
+        section: RUNNING,
+        help: "Form of the log on standard error: lines for people, or one JSON object a line",
+        example: "",
+    },
+];
