@@ -4,7 +4,7 @@
 //! - `start`: the wiring of `demo`, `serve` and `echo`; `banner`: what they print;
 //! - `publish`, `connect`: the clients.
 
-mod arguments;
+pub(crate) mod arguments;
 pub(crate) mod connect;
 pub(crate) mod publish;
 mod start;

@@ -11,6 +11,8 @@ mod limits;
 pub(crate) mod load;
 pub(crate) mod options;
 mod parse;
+#[cfg(test)]
+pub(crate) mod reference;
 mod secret;
 mod source;
 mod types;
