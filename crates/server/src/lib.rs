@@ -1,1 +1,42 @@
-//! Placeholder until its first module lands.
+//! A WebSocket server library: three callbacks, topics, TLS, several worker threads.
+//!
+//! # Where to start
+//!
+//! A [`Handler`] says what is done when a connection opens, brings a message, closes. [`Server`] runs one on each
+//! worker thread. A [`Handle`] sends, publishes and closes from any thread. [`Admit`] decides who gets in.
+//!
+//! # How it is built
+//!
+//! The *opening* side (tokio, rustls, hyper) accepts, does TLS, reads the request head, asks [`Admit`]. An admitted
+//! socket goes to one *worker* and belongs to it for life: a loop over `mio` with one receive buffer, no task, channel
+//! or timer object per connection. Everything else is HTTP and goes to the service given to [`Server::http`].
+
+#![allow(dead_code, clippy::unimplemented, reason = "skeleton: bodies follow")]
+
+mod admit;
+mod error;
+mod handle;
+mod handler;
+mod id;
+mod inbox;
+mod limits;
+mod opening;
+mod server;
+mod stats;
+mod topic;
+
+pub use admit::{Admit, AdmitAll, Admitted, Refusal, UpgradeRequest};
+pub use error::{InboxFull, SendError, StartError, TlsError};
+pub use handle::Handle;
+pub use handler::{Connection, Handler};
+pub use id::{ConnectionId, NotAConnectionId, WORKERS_MAX, WorkerId};
+pub use inbox::Command;
+pub use limits::{LimitRow, Limits};
+pub use opening::Tls;
+pub use server::{AddressRange, RemoteAddr, Running, Server};
+pub use stats::{DropReason, RefusalReason, Stats};
+pub use topic::Topic;
+
+/// The protocol's own types that appear in this API.
+pub use rupor_proto as proto;
+pub use rupor_proto::{Close, CloseCode, Frame, Kind, Message};

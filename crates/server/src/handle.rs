@@ -1,0 +1,147 @@
+//! The server from outside its workers: what any thread may ask of it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rupor_proto::{CloseCode, Frame};
+use tokio::sync::watch;
+
+use crate::error::InboxFull;
+use crate::id::{ConnectionId, WorkerId};
+use crate::inbox::{self, Command, End, Inbox};
+use crate::stats::{Counters, Stats};
+use crate::topic::Topic;
+
+/// Reaches the workers from any thread. Cheap to clone.
+///
+/// What one thread asks of one connection or topic happens in that order. Nothing here blocks: a worker that is behind
+/// answers [`InboxFull`].
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) inboxes: Vec<Inbox>,
+    pub(crate) counters: Counters,
+    /// What the opening side watches to stop accepting.
+    pub(crate) ending: watch::Sender<Option<End>>,
+}
+
+impl Handle {
+    pub(crate) fn new(inboxes: Vec<Inbox>, counters: Counters) -> Self {
+        let ending = watch::Sender::new(None);
+        Self { shared: Arc::new(Shared { inboxes, counters, ending }) }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Sends `frame` to one connection. One that is gone makes it void: `Ok` says that its worker will look.
+    ///
+    /// # Errors
+    /// [`InboxFull`]: its worker is behind; nothing was queued.
+    pub fn send(&self, to: ConnectionId, frame: &Frame) -> Result<(), InboxFull> {
+        self.push(to.worker(), Command::Send { to, frame: frame.clone() })
+    }
+
+    /// Sends `frame` to everybody who is subscribed to `topic`, but not to `exclude`. All workers see the
+    /// publications of all threads in one order.
+    ///
+    /// # Errors
+    /// [`InboxFull`]: a worker is behind; nobody gets it.
+    pub fn publish(
+        &self,
+        topic: &Topic,
+        frame: &Frame,
+        exclude: Option<ConnectionId>,
+    ) -> Result<(), InboxFull> {
+        let command = || Command::Publish { topic: topic.clone(), frame: frame.clone(), exclude };
+        if let [only] = &*self.shared.inboxes {
+            return only.push(command());
+        }
+        self.submit(WorkerId::all(self.workers()).map(|worker| (worker, command())).collect())
+    }
+
+    /// Subscribes a connection to a topic.
+    ///
+    /// # Errors
+    /// [`InboxFull`]: its worker is behind; nothing was queued.
+    pub fn subscribe(&self, id: ConnectionId, topic: &Topic) -> Result<(), InboxFull> {
+        self.push(id.worker(), Command::Subscribe { id, topic: topic.clone() })
+    }
+
+    /// Ends a subscription.
+    ///
+    /// # Errors
+    /// [`InboxFull`]: its worker is behind; nothing was queued.
+    pub fn unsubscribe(&self, id: ConnectionId, topic: &Topic) -> Result<(), InboxFull> {
+        self.push(id.worker(), Command::Unsubscribe { id, topic: topic.clone() })
+    }
+
+    /// Begins the closing handshake of a connection (RFC 6455 §7.1.2).
+    ///
+    /// # Errors
+    /// [`InboxFull`]: its worker is behind; nothing was queued.
+    pub fn close(
+        &self,
+        id: ConnectionId,
+        code: CloseCode,
+        reason: impl Into<String>,
+    ) -> Result<(), InboxFull> {
+        self.push(id.worker(), Command::Close { id, code, reason: reason.into() })
+    }
+
+    /// Leaves commands for several workers, all of them or none. Two calls are seen in the same order by all workers.
+    ///
+    /// # Errors
+    /// [`InboxFull`]: one of the workers has no room for its part; nothing was queued anywhere.
+    pub fn submit(&self, commands: Vec<(WorkerId, Command)>) -> Result<(), InboxFull> {
+        inbox::submit(&self.shared.inboxes, commands)
+    }
+
+    /// How many workers there are.
+    pub fn workers(&self) -> usize {
+        self.shared.inboxes.len()
+    }
+
+    /// What was counted so far.
+    pub fn stats(&self) -> Stats {
+        self.shared.counters.snapshot()
+    }
+
+    /// Ends the server gently: accepts nobody new, closes idle HTTP connections, closes the WebSockets with 1001,
+    /// spread evenly over `window`. Each then has the close deadline to answer.
+    pub fn drain(&self, window: Duration) {
+        self.end(End::Drain(window));
+    }
+
+    /// Ends the server at once: a close frame with 1001 for those who can take it now, then the end.
+    pub fn stop(&self) {
+        self.end(End::Stop);
+    }
+
+    fn end(&self, end: End) {
+        self.shared.ending.send_modify(|now| {
+            if *now != Some(End::Stop) {
+                *now = Some(end);
+            }
+        });
+        for inbox in &self.shared.inboxes {
+            inbox.end(end);
+        }
+    }
+
+    fn push(&self, worker: WorkerId, command: Command) -> Result<(), InboxFull> {
+        // A worker that never was has no connections, so the command is void.
+        self.shared.inboxes.get(worker.index()).map_or(Ok(()), |inbox| inbox.push(command))
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("workers", &self.workers()).finish_non_exhaustive()
+    }
+}
