@@ -53,12 +53,20 @@ pub struct UpgradeRequest {
 impl UpgradeRequest {
     /// A request as the server would make it; for tests of an [`Admit`].
     pub fn new(target: impl Into<String>, headers: HeaderMap, remote: SocketAddr) -> Self {
-        Self { target: target.into(), headers, subprotocols: Vec::new(), remote, secure: false }
+        Self {
+            target: target.into(),
+            headers,
+            subprotocols: Vec::new(),
+            remote,
+            secure: false,
+        }
     }
 
     /// The target up to the question mark, percent-encoded as it was sent.
     pub fn path(&self) -> &str {
-        self.target.split_once('?').map_or(self.target.as_str(), |(path, _)| path)
+        self.target
+            .split_once('?')
+            .map_or(self.target.as_str(), |(path, _)| path)
     }
 
     /// The target after the question mark, percent-encoded as it was sent.
@@ -108,7 +116,11 @@ pub struct Admitted<A> {
 impl<A> Admitted<A> {
     /// Lets pass without a subprotocol or headers.
     pub fn new(admission: A) -> Self {
-        Self { admission, subprotocol: None, headers: Vec::new() }
+        Self {
+            admission,
+            subprotocol: None,
+            headers: Vec::new(),
+        }
     }
 
     /// Chooses the subprotocol.
@@ -133,7 +145,11 @@ pub struct Refusal {
 impl Refusal {
     /// Refuses with `status` and says why.
     pub fn new(status: u16, reason: impl Into<String>) -> Self {
-        Self { status, reason: reason.into(), headers: Vec::new() }
+        Self {
+            status,
+            reason: reason.into(),
+            headers: Vec::new(),
+        }
     }
 }
 

@@ -132,7 +132,11 @@ impl fmt::Display for TlsError {
                 key.display(),
                 certificate.display()
             ),
-            Self::Refused { certificate, key, source } => write!(
+            Self::Refused {
+                certificate,
+                key,
+                source,
+            } => write!(
                 f,
                 "{} with {} cannot be used: {source}",
                 certificate.display(),

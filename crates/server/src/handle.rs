@@ -32,7 +32,13 @@ pub(crate) struct Shared {
 impl Handle {
     pub(crate) fn new(inboxes: Vec<Inbox>, counters: Counters) -> Self {
         let ending = watch::Sender::new(None);
-        Self { shared: Arc::new(Shared { inboxes, counters, ending }) }
+        Self {
+            shared: Arc::new(Shared {
+                inboxes,
+                counters,
+                ending,
+            }),
+        }
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -44,7 +50,13 @@ impl Handle {
     /// # Errors
     /// [`InboxFull`]: its worker is behind; nothing was queued.
     pub fn send(&self, to: ConnectionId, frame: &Frame) -> Result<(), InboxFull> {
-        self.push(to.worker(), Command::Send { to, frame: frame.clone() })
+        self.push(
+            to.worker(),
+            Command::Send {
+                to,
+                frame: frame.clone(),
+            },
+        )
     }
 
     /// Sends `frame` to everybody who is subscribed to `topic`, but not to `exclude`. All workers see the
@@ -58,11 +70,19 @@ impl Handle {
         frame: &Frame,
         exclude: Option<ConnectionId>,
     ) -> Result<(), InboxFull> {
-        let command = || Command::Publish { topic: topic.clone(), frame: frame.clone(), exclude };
+        let command = || Command::Publish {
+            topic: topic.clone(),
+            frame: frame.clone(),
+            exclude,
+        };
         if let [only] = &*self.shared.inboxes {
             return only.push(command());
         }
-        self.submit(WorkerId::all(self.workers()).map(|worker| (worker, command())).collect())
+        self.submit(
+            WorkerId::all(self.workers())
+                .map(|worker| (worker, command()))
+                .collect(),
+        )
     }
 
     /// Subscribes a connection to a topic.
@@ -70,7 +90,13 @@ impl Handle {
     /// # Errors
     /// [`InboxFull`]: its worker is behind; nothing was queued.
     pub fn subscribe(&self, id: ConnectionId, topic: &Topic) -> Result<(), InboxFull> {
-        self.push(id.worker(), Command::Subscribe { id, topic: topic.clone() })
+        self.push(
+            id.worker(),
+            Command::Subscribe {
+                id,
+                topic: topic.clone(),
+            },
+        )
     }
 
     /// Ends a subscription.
@@ -78,7 +104,13 @@ impl Handle {
     /// # Errors
     /// [`InboxFull`]: its worker is behind; nothing was queued.
     pub fn unsubscribe(&self, id: ConnectionId, topic: &Topic) -> Result<(), InboxFull> {
-        self.push(id.worker(), Command::Unsubscribe { id, topic: topic.clone() })
+        self.push(
+            id.worker(),
+            Command::Unsubscribe {
+                id,
+                topic: topic.clone(),
+            },
+        )
     }
 
     /// Begins the closing handshake of a connection (RFC 6455 §7.1.2).
@@ -91,7 +123,14 @@ impl Handle {
         code: CloseCode,
         reason: impl Into<String>,
     ) -> Result<(), InboxFull> {
-        self.push(id.worker(), Command::Close { id, code, reason: reason.into() })
+        self.push(
+            id.worker(),
+            Command::Close {
+                id,
+                code,
+                reason: reason.into(),
+            },
+        )
     }
 
     /// Leaves commands for several workers, all of them or none. Two calls are seen in the same order by all workers.
@@ -136,12 +175,17 @@ impl Handle {
 
     fn push(&self, worker: WorkerId, command: Command) -> Result<(), InboxFull> {
         // A worker that never was has no connections, so the command is void.
-        self.shared.inboxes.get(worker.index()).map_or(Ok(()), |inbox| inbox.push(command))
+        self.shared
+            .inboxes
+            .get(worker.index())
+            .map_or(Ok(()), |inbox| inbox.push(command))
     }
 }
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").field("workers", &self.workers()).finish_non_exhaustive()
+        f.debug_struct("Handle")
+            .field("workers", &self.workers())
+            .finish_non_exhaustive()
     }
 }

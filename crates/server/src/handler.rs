@@ -41,12 +41,7 @@ pub trait Handler: 'static {
     );
 
     /// The connection is over; nothing can be sent on it. Exactly once for each `on_open` that returned.
-    fn on_close(
-        &mut self,
-        connection: &mut Connection<'_>,
-        state: Self::State,
-        close: &Close,
-    ) {
+    fn on_close(&mut self, connection: &mut Connection<'_>, state: Self::State, close: &Close) {
         let _ = (connection, state, close);
     }
 
@@ -153,6 +148,8 @@ impl Connection<'_> {
 
 impl fmt::Debug for Connection<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("id", &self.id()).finish_non_exhaustive()
+        f.debug_struct("Connection")
+            .field("id", &self.id())
+            .finish_non_exhaustive()
     }
 }

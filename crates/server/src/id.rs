@@ -130,8 +130,19 @@ mod tests {
 
     #[test]
     fn what_is_not_16_hex_digits_is_no_id() {
-        for text in ["", "7", "+7abcdefdeadbeef", "07abcdefdeadbeef0", "07abcdefdeadbeeg", "é7abcdefdeadbee"] {
-            assert_eq!(text.parse::<ConnectionId>(), Err(NotAConnectionId), "{text}");
+        for text in [
+            "",
+            "7",
+            "+7abcdefdeadbeef",
+            "07abcdefdeadbeef0",
+            "07abcdefdeadbeeg",
+            "é7abcdefdeadbee",
+        ] {
+            assert_eq!(
+                text.parse::<ConnectionId>(),
+                Err(NotAConnectionId),
+                "{text}"
+            );
         }
     }
 }

@@ -86,7 +86,12 @@ pub(crate) struct Inbox {
 impl Inbox {
     /// An inbox for `room` commands whose worker is woken by `wake`.
     pub(crate) fn new(room: usize, wake: Box<dyn Fn() + Send + Sync>) -> Self {
-        Self { waiting: Mutex::default(), room, signalled: AtomicBool::new(false), wake }
+        Self {
+            waiting: Mutex::default(),
+            room,
+            signalled: AtomicBool::new(false),
+            wake,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {

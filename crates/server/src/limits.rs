@@ -130,7 +130,12 @@ limits! {
 impl Limits {
     /// Every limit with its value here, those of `protocol` and `head` too.
     pub fn table(&self) -> Vec<LimitRow> {
-        let row = |name, value, unit, why| LimitRow { name, value, unit, why };
+        let row = |name, value, unit, why| LimitRow {
+            name,
+            value,
+            unit,
+            why,
+        };
         let mut rows = vec![
             row(
                 "head.head_bytes_max",
@@ -138,7 +143,12 @@ impl Limits {
                 "bytes",
                 "A request's line and headers. Over it: 431.",
             ),
-            row("head.headers_max", self.head.headers_max as u64, "headers", "Over it: 431."),
+            row(
+                "head.headers_max",
+                self.head.headers_max as u64,
+                "headers",
+                "Over it: 431.",
+            ),
             row(
                 "head.target_bytes_max",
                 self.head.target_bytes_max as u64,

@@ -11,7 +11,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tower_service::Service;
 
-use crate::admit::{Admit, AdmitAll, UpgradeRequest};
+use crate::admit::{Admit, AdmitAll};
 use crate::error::StartError;
 use crate::handle::Handle;
 use crate::handler::Handler;
@@ -33,23 +33,14 @@ pub struct Server<H: Handler, A = AdmitAll> {
     listeners: Vec<TcpListener>,
 }
 
-impl<H: Handler<Admission = UpgradeRequest>> Server<H> {
+impl<H: Handler> Server<H> {
     /// A server whose workers each get the handler that `factory` makes, on the worker's own thread. It admits
-    /// everybody until [`admit`](Self::admit) says otherwise.
+    /// everybody, so [`Handler::Admission`] is [`UpgradeRequest`](crate::UpgradeRequest); for another one say
+    /// [`admit`](Self::admit).
     pub fn new(factory: impl Fn(WorkerId, &Handle) -> H + Send + Sync + 'static) -> Self {
-        Self::with_admit(AdmitAll, factory)
-    }
-}
-
-impl<H: Handler, A: Admit<Admission = H::Admission>> Server<H, A> {
-    /// As [`new`](Server::new), for a handler with an admission of its own: `admit` decides who gets in.
-    pub fn with_admit(
-        admit: A,
-        factory: impl Fn(WorkerId, &Handle) -> H + Send + Sync + 'static,
-    ) -> Self {
         Self {
             factory: Arc::new(factory),
-            admit,
+            admit: AdmitAll,
             limits: Limits::default(),
             workers: None,
             tls: None,
@@ -57,7 +48,9 @@ impl<H: Handler, A: Admit<Admission = H::Admission>> Server<H, A> {
             listeners: Vec::new(),
         }
     }
+}
 
+impl<H: Handler, A> Server<H, A> {
     /// Decides who gets in.
     pub fn admit<B: Admit<Admission = H::Admission>>(self, admit: B) -> Server<H, B> {
         Server {
@@ -126,7 +119,9 @@ impl<H: Handler, A: Admit<Admission = H::Admission>> Server<H, A> {
         self.listeners.push(listener);
         self
     }
+}
 
+impl<H: Handler, A: Admit<Admission = H::Admission>> Server<H, A> {
     /// Starts the threads and returns.
     ///
     /// # Errors

@@ -149,13 +149,19 @@ pub(crate) struct WorkerCounters {
 /// Adds without a locked instruction: the counter has one writer.
 pub(crate) fn add(counter: &AtomicU64, amount: u64) {
     if amount > 0 {
-        counter.store(counter.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+        counter.store(
+            counter.load(Ordering::Relaxed).wrapping_add(amount),
+            Ordering::Relaxed,
+        );
     }
 }
 
 /// Takes away without a locked instruction: the counter has one writer.
 pub(crate) fn subtract(counter: &AtomicU64, amount: u64) {
-    counter.store(counter.load(Ordering::Relaxed).saturating_sub(amount), Ordering::Relaxed);
+    counter.store(
+        counter.load(Ordering::Relaxed).saturating_sub(amount),
+        Ordering::Relaxed,
+    );
 }
 
 impl WorkerCounters {
@@ -206,7 +212,10 @@ impl Counters {
 
     /// Unsent bytes of the whole server.
     pub(crate) fn backlog_bytes(&self) -> u64 {
-        self.workers.iter().map(|worker| worker.backlog_bytes.load(Ordering::Relaxed)).sum()
+        self.workers
+            .iter()
+            .map(|worker| worker.backlog_bytes.load(Ordering::Relaxed))
+            .sum()
     }
 
     pub(crate) fn snapshot(&self) -> Stats {
@@ -215,7 +224,11 @@ impl Counters {
             self.workers.iter().map(|worker| load(pick(worker))).sum()
         };
         let by_index = |pick: &dyn Fn(&WorkerCounters) -> Option<&AtomicU64>| -> u64 {
-            self.workers.iter().filter_map(|worker| pick(worker)).map(load).sum()
+            self.workers
+                .iter()
+                .filter_map(|worker| pick(worker))
+                .map(load)
+                .sum()
         };
         let per_worker: Vec<u64> = self
             .workers
@@ -235,12 +248,20 @@ impl Counters {
                 .collect(),
             dropped: DropReason::ALL
                 .iter()
-                .map(|&reason| (reason, by_index(&|worker| worker.dropped.get(reason as usize))))
+                .map(|&reason| {
+                    (
+                        reason,
+                        by_index(&|worker| worker.dropped.get(reason as usize)),
+                    )
+                })
                 .collect(),
             refused: RefusalReason::ALL
                 .iter()
                 .map(|&reason| {
-                    (reason, self.opening.refused.get(reason as usize).map_or(0, load))
+                    (
+                        reason,
+                        self.opening.refused.get(reason as usize).map_or(0, load),
+                    )
                 })
                 .collect(),
             messages_in: sum(|worker| &worker.messages_in),

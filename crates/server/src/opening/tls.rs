@@ -35,7 +35,13 @@ impl Tls {
     ) -> Result<Self, TlsError> {
         let (certificate, key) = (certificate.as_ref().to_owned(), key.as_ref().to_owned());
         let config = ArcSwap::from_pointee(load(&certificate, &key)?);
-        Ok(Self { inner: Arc::new(Inner { certificate, key, config }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                certificate,
+                key,
+                config,
+            }),
+        })
     }
 
     /// Reads the same files again. Connections that are open keep what they have; new ones get the new pair.
@@ -75,13 +81,16 @@ fn load(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| file_error(certificate, error))?;
     if chain.is_empty() {
-        return Err(TlsError::NoCertificate { certificate: certificate.to_owned() });
+        return Err(TlsError::NoCertificate {
+            certificate: certificate.to_owned(),
+        });
     }
     let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| file_error(key, error))?;
     let pair_error = |source| match source {
-        rustls::Error::InconsistentKeys(_) => {
-            TlsError::Mismatch { certificate: certificate.to_owned(), key: key.to_owned() }
-        }
+        rustls::Error::InconsistentKeys(_) => TlsError::Mismatch {
+            certificate: certificate.to_owned(),
+            key: key.to_owned(),
+        },
         source => TlsError::Refused {
             certificate: certificate.to_owned(),
             key: key.to_owned(),
