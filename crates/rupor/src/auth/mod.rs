@@ -1,1 +1,291 @@
-//! Who a connection is.
+//! Who a connection is, and whether its page may connect.
+//!
+//! Start at [`Auth`]: it finds the token (or in demo mode the name) in an upgrade request or in the first message and
+//! turns it into an [`Identity`].
+//!
+//! - `jwt`: what a token says and whether it is believed;
+//! - `key`: the keys, checked at start;
+//! - `origin`: which pages may connect, which `Host` a request may name.
+//!
+//! A token is in no log, no error and no `Debug` output; [`redact_target`] is for whoever logs a request's target.
+
+pub(crate) mod jwt;
+pub(crate) mod key;
+pub(crate) mod origin;
+
+use crate::config;
+use jwt::{TokenError, Verifier};
+use key::KeyError;
+use rupor_server::UpgradeRequest;
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// How a subprotocol that carries a token begins: `rupor.jwt.eyJhbGciOi…`. A page offers it beside the subprotocol that
+/// it wants to speak, `new WebSocket(url, ["rupor.v1", "rupor.jwt." + token])`; it is never selected.
+pub(crate) const SUBPROTOCOL_TOKEN_PREFIX: &str = "rupor.jwt.";
+
+/// The query parameter that names the user where nobody proves anything.
+const USER_PARAMETER: &str = "user";
+
+/// Who a connection is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// The user; `None`: nobody in particular.
+    pub(crate) user: Option<Arc<str>>,
+    /// When that ends, in seconds since 1970; `None`: never.
+    pub(crate) expires_at: Option<u64>,
+}
+
+/// What is known after an upgrade request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Identified {
+    /// Who it is.
+    Known(Identity),
+    /// The first message will say.
+    FirstMessage,
+}
+
+/// Why somebody is not let in. Answer [`AuthError::status`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AuthError {
+    /// No token where one is looked for.
+    NoToken,
+    /// A token in more than one place.
+    SeveralTokens,
+    /// `?user=` is not a user's name, or came twice.
+    BadUser,
+    /// The token is not believed.
+    Token(TokenError),
+}
+
+impl AuthError {
+    /// The HTTP status that refuses the upgrade.
+    pub(crate) fn status(self) -> u16 {
+        match self {
+            Self::BadUser | Self::SeveralTokens => 400,
+            Self::NoToken | Self::Token(_) => 401,
+        }
+    }
+}
+
+impl fmt::Display for AuthError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoToken => formatter.write_str("a token is needed here"),
+            Self::SeveralTokens => formatter.write_str("more than one token"),
+            Self::BadUser => formatter.write_str(
+                "`user` is given once, as 1 to 200 bytes of text without control characters",
+            ),
+            Self::Token(error) => error.fmt(formatter),
+        }
+    }
+}
+
+impl std::error::Error for AuthError {}
+
+/// How connections prove who they are. Made from [`config::Auth`], shared by all of them.
+#[derive(Debug)]
+pub(crate) struct Auth {
+    proof: Proof,
+}
+
+#[derive(Debug)]
+enum Proof {
+    /// `?user=` is believed.
+    None,
+    Jwt {
+        verifier: Verifier,
+        sources: config::JwtSources,
+        query_parameter: String,
+    },
+}
+
+impl Auth {
+    /// Takes the settings in and checks the keys.
+    ///
+    /// # Errors
+    /// The first key that cannot be used, with its place in the list.
+    pub(crate) fn new(settings: &config::Auth) -> Result<Self, (usize, KeyError)> {
+        let proof = match settings {
+            config::Auth::None => Proof::None,
+            config::Auth::Jwt(jwt) => Proof::Jwt {
+                verifier: Verifier::new(jwt)?,
+                sources: jwt.sources,
+                query_parameter: jwt.query_parameter.clone(),
+            },
+        };
+        Ok(Self { proof })
+    }
+
+    /// Who an upgrade request comes from.
+    ///
+    /// # Errors
+    /// Why the upgrade is to be refused.
+    pub(crate) fn at_upgrade(&self, request: &UpgradeRequest) -> Result<Identified, AuthError> {
+        self.identify(
+            request.query(),
+            request.subprotocols.iter().map(String::as_str),
+        )
+    }
+
+    /// Who an upgrade request with this query (what follows `?`, still encoded) and these offered subprotocols is.
+    fn identify<'a>(
+        &self,
+        query: Option<&str>,
+        subprotocols: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Identified, AuthError> {
+        let query = query.unwrap_or_default();
+        match &self.proof {
+            Proof::None => claimed_user(query).map(Identified::Known),
+            Proof::Jwt {
+                verifier,
+                sources,
+                query_parameter,
+            } => {
+                let mut tokens = Tokens::default();
+                if sources.query {
+                    form_urlencoded::parse(query.as_bytes())
+                        .filter(|(name, _)| name == query_parameter)
+                        .for_each(|(_, token)| tokens.found(token));
+                }
+                if sources.subprotocol {
+                    subprotocols
+                        .into_iter()
+                        .filter_map(|offered| offered.strip_prefix(SUBPROTOCOL_TOKEN_PREFIX))
+                        .for_each(|token| tokens.found(Cow::Borrowed(token)));
+                }
+                match tokens.only()? {
+                    Some(token) => verify(verifier, &token).map(Identified::Known),
+                    None if sources.first_message => Ok(Identified::FirstMessage),
+                    None => Err(AuthError::NoToken),
+                }
+            }
+        }
+    }
+
+    /// Who a connection is that was to say so by its first message: a token, or `{"token":"…"}`.
+    ///
+    /// # Errors
+    /// Why it is not believed; the connection is to be closed.
+    pub(crate) fn first_message(&self, text: &str) -> Result<Identity, AuthError> {
+        match &self.proof {
+            Proof::Jwt {
+                verifier, sources, ..
+            } if sources.first_message => verify(verifier, &token_in_message(text)?),
+            // Nobody was asked for a token, so none is looked at.
+            Proof::None | Proof::Jwt { .. } => Err(AuthError::NoToken),
+        }
+    }
+}
+
+/// Whether an offered subprotocol carries a token and so must be neither selected, echoed nor logged.
+pub(crate) fn is_token_subprotocol(offered: &str) -> bool {
+    offered.starts_with(SUBPROTOCOL_TOKEN_PREFIX)
+}
+
+/// A request's target as it may be logged: the value of `parameter`, which carries a token, becomes `***`.
+pub(crate) fn redact_target<'a>(target: &'a str, parameter: &str) -> Cow<'a, str> {
+    let Some((path, query)) = target.split_once('?') else {
+        return Cow::Borrowed(target);
+    };
+    // The name may be written in any encoding that the query's own parser takes.
+    let carries_token = |pair: &str| {
+        form_urlencoded::parse(pair.as_bytes())
+            .next()
+            .is_some_and(|(name, _)| name == parameter)
+    };
+    if !query.split('&').any(carries_token) {
+        return Cow::Borrowed(target);
+    }
+    let pairs: Vec<_> = query
+        .split('&')
+        .map(|pair| {
+            if carries_token(pair) {
+                Cow::Owned(format!("{parameter}=***"))
+            } else {
+                Cow::Borrowed(pair)
+            }
+        })
+        .collect();
+    Cow::Owned(format!("{path}?{}", pairs.join("&")))
+}
+
+/// Whether `name` may name a user, by the hub's rule.
+pub(crate) fn is_user_name(name: &str) -> bool {
+    rupor_hub::is_user_name(name, rupor_hub::Limits::default().user_name_bytes_max)
+}
+
+/// The tokens found so far. Its `Debug` is not derived: it would print them.
+#[derive(Default)]
+struct Tokens<'a> {
+    first: Option<Cow<'a, str>>,
+    several: bool,
+}
+
+impl<'a> Tokens<'a> {
+    fn found(&mut self, token: Cow<'a, str>) {
+        self.several |= self.first.is_some();
+        self.first.get_or_insert(token);
+    }
+
+    fn only(self) -> Result<Option<Cow<'a, str>>, AuthError> {
+        if self.several {
+            Err(AuthError::SeveralTokens)
+        } else {
+            Ok(self.first)
+        }
+    }
+}
+
+fn claimed_user(query: &str) -> Result<Identity, AuthError> {
+    let mut names = form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, _)| name == USER_PARAMETER)
+        .map(|(_, user)| user);
+    let user = match (names.next(), names.next()) {
+        (None, _) => None,
+        // A page that puts an empty box into its URL is a page without a user.
+        (Some(user), None) if user.is_empty() => None,
+        (Some(user), None) if is_user_name(&user) => Some(Arc::from(user.as_ref())),
+        _ => return Err(AuthError::BadUser),
+    };
+    Ok(Identity {
+        user,
+        expires_at: None,
+    })
+}
+
+fn token_in_message(text: &str) -> Result<Cow<'_, str>, AuthError> {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct TokenMessage<'a> {
+        #[serde(borrow)]
+        token: Cow<'a, str>,
+    }
+    let text = text.trim_ascii();
+    if !text.starts_with('{') {
+        return Ok(Cow::Borrowed(text));
+    }
+    // Escapes may double the length, a name and braces come on top; more than that holds no token.
+    if text.len() > 2 * jwt::TOKEN_BYTES_MAX + 64 {
+        return Err(AuthError::Token(TokenError::TooLong));
+    }
+    let message: TokenMessage<'_> =
+        serde_json::from_str(text).map_err(|_| AuthError::Token(TokenError::Malformed))?;
+    Ok(message.token)
+}
+
+fn verify(verifier: &Verifier, token: &str) -> Result<Identity, AuthError> {
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
+    let verified = verifier.verify(token, now).map_err(AuthError::Token)?;
+    Ok(Identity {
+        user: Some(verified.user),
+        expires_at: Some(verified.expires_at),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -149,6 +149,12 @@ pub(crate) enum JwtAlgorithm {
     Rs384,
     /// RSA PKCS#1 v1.5, SHA-512
     Rs512,
+    /// RSA PSS, SHA-256
+    Ps256,
+    /// RSA PSS, SHA-384
+    Ps384,
+    /// RSA PSS, SHA-512
+    Ps512,
     /// ECDSA P-256, SHA-256
     Es256,
     /// ECDSA P-384, SHA-384
