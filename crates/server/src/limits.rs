@@ -52,6 +52,13 @@ macro_rules! limits {
         }
 
         impl Limits {
+            fn set_own(&mut self, name: &str, value: u64) -> bool {
+                match name {
+                    $(stringify!($name) => assign(&mut self.$name, value),)*
+                    _ => false,
+                }
+            }
+
             fn own_rows(&self) -> Vec<LimitRow> {
                 vec![$(LimitRow {
                     name: stringify!($name),
@@ -127,7 +134,42 @@ limits! {
         "Opened connections that wait for one worker. At it upgrades get 503.";
 }
 
+/// Assigns if the type can hold the value.
+fn assign<T: TryFrom<u64>>(limit: &mut T, value: u64) -> bool {
+    T::try_from(value).map(|value| *limit = value).is_ok()
+}
+
 impl Limits {
+    /// Sets a limit by its name in [`table`](Self::table), for configuration files. False, and nothing done, if there is
+    /// no such limit or its type cannot hold the value.
+    pub fn set(&mut self, name: &str, value: u64) -> bool {
+        let (head, protocol) = (&mut self.head, &mut self.protocol);
+        match name {
+            "head.head_bytes_max" => assign(&mut head.head_bytes_max, value),
+            "head.headers_max" => assign(&mut head.headers_max, value),
+            "head.target_bytes_max" => assign(&mut head.target_bytes_max, value),
+            "protocol.limits.message_bytes_max" => {
+                assign(&mut protocol.limits.message_bytes_max, value)
+            }
+            "protocol.limits.frames_per_message_max" => {
+                assign(&mut protocol.limits.frames_per_message_max, value)
+            }
+            "protocol.limits.message_time_max_ms" => {
+                assign(&mut protocol.limits.message_time_max_ms, value)
+            }
+            "protocol.limits.control_frames_per_second" => {
+                assign(&mut protocol.limits.control_frames_per_second, value)
+            }
+            "protocol.limits.control_frames_burst" => {
+                assign(&mut protocol.limits.control_frames_burst, value)
+            }
+            "protocol.ping_interval_ms" => assign(&mut protocol.ping_interval_ms, value),
+            "protocol.pong_timeout_ms" => assign(&mut protocol.pong_timeout_ms, value),
+            "protocol.close_timeout_ms" => assign(&mut protocol.close_timeout_ms, value),
+            name => self.set_own(name, value),
+        }
+    }
+
     /// Every limit with its value here, those of `protocol` and `head` too.
     pub fn table(&self) -> Vec<LimitRow> {
         let row = |name, value, unit, why| LimitRow {
@@ -206,5 +248,42 @@ impl Limits {
         ];
         rows.extend(self.own_rows());
         rows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Limits;
+
+    #[test]
+    fn every_row_of_the_table_can_be_set() {
+        for row in Limits::default().table() {
+            let mut limits = Limits::default();
+            assert!(limits.set(row.name, row.value + 1), "{}", row.name);
+            for after in limits.table() {
+                let before = Limits::default()
+                    .table()
+                    .into_iter()
+                    .find(|r| r.name == after.name);
+                let changed = u64::from(after.name == row.name);
+                assert_eq!(
+                    after.value,
+                    before.unwrap().value + changed,
+                    "{}",
+                    after.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_held_is_not_set() {
+        let mut limits = Limits::default();
+        assert!(!limits.set("nonsense", 1));
+        assert!(!limits.set("opening_timeout_ms", u64::from(u32::MAX) + 1));
+        assert_eq!(
+            limits.opening_timeout_ms,
+            Limits::default().opening_timeout_ms
+        );
     }
 }
