@@ -189,7 +189,7 @@ impl Limits {
                 "head.headers_max",
                 self.head.headers_max as u64,
                 "headers",
-                "Over it: 431.",
+                "A request's headers. Over it: 431.",
             ),
             row(
                 "head.target_bytes_max",

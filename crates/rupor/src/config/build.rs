@@ -65,15 +65,16 @@ pub(crate) fn config(mode: Mode, layer: &Layer) -> Result<Config, ConfigError> {
                 )
             })?
             .unwrap_or(LogFormat::Text),
+        limits: limits::server(mode, &values)?,
         publish_bytes_max: values.limit("limits.publish_bytes_max")?,
         publish_batch_max: values.limit("limits.publish_batch_max")?,
         inlet_connections_max: values.limit("limits.inlet_connections_max")?,
         subscriptions_per_connection_max: values
             .limit("limits.subscriptions_per_connection_max")?,
         channels_max: values.limit("limits.channels_max")?,
-        identify_deadline: Duration::from_millis(
-            values.limit("limits.identify_deadline_ms")? as u64
-        ),
+        identify_deadline: values
+            .limit("limits.identify_deadline_ms")
+            .map(milliseconds)?,
     };
     if config.listen.is_empty() {
         return Err(ConfigError::Conflict(Problem::new(
@@ -88,7 +89,7 @@ pub(crate) fn config(mode: Mode, layer: &Layer) -> Result<Config, ConfigError> {
 }
 
 /// Reads values out of a layer.
-pub(super) struct Values<'a> {
+pub(crate) struct Values<'a> {
     layer: &'a Layer,
 }
 
@@ -168,6 +169,10 @@ impl Table {
             Problem::new(format!("`{key}` is missing"), format!("add {example}")).at(&self.origin)
         })
     }
+}
+
+fn milliseconds(count: usize) -> Duration {
+    Duration::from_millis(u64::try_from(count).unwrap_or(u64::MAX))
 }
 
 fn workers(values: &Values<'_>) -> Result<NonZeroUsize, ConfigError> {

@@ -41,8 +41,8 @@ pub(crate) enum Default {
     Value(&'static str),
     /// For demo, serve and echo.
     PerMode(&'static str, &'static str, &'static str),
-    /// Asked from the library that owns it.
-    Computed(fn(Mode) -> String),
+    /// The server's default for the limit of this name.
+    Limit(&'static str),
 }
 
 /// An option.
@@ -91,7 +91,7 @@ impl Definition {
             (Default::Value(text), _) | (Default::PerMode(text, _, _), Mode::Demo) => text,
             (Default::PerMode(_, text, _), Mode::Serve) => text,
             (Default::PerMode(_, _, text), Mode::Echo) => text,
-            (Default::Computed(text), mode) => return Some(text(mode)),
+            (Default::Limit(name), mode) => return super::limits::default_text(mode, name),
         };
         (!text.is_empty()).then(|| text.to_owned())
     }

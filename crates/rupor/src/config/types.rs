@@ -52,6 +52,8 @@ pub(crate) struct Config {
     pub(crate) log: String,
     /// Form of the log.
     pub(crate) log_format: LogFormat,
+    /// The server's limits.
+    pub(crate) limits: rupor_server::Limits,
     /// Longest line on an inlet without its line end, and longest HTTP API body, in bytes.
     pub(crate) publish_bytes_max: usize,
     /// Most line-inlet connections open at a time, over all inlets.
