@@ -1,9 +1,26 @@
 //! One WebSocket, from the first byte behind its handshake to its end.
+//!
+//! This file has the state and all that is sent; `receive.rs` takes input apart, `timers.rs` keeps
+//! the deadlines and the allowance of control frames.
+//!
+//! Invariants: nothing is written behind our Close frame; `unfinished` is there only while a frame
+//! or message has begun and not ended, and only while the connection is open or closing.
 
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+mod receive;
+mod timers;
+
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::fmt;
 
-use crate::{ApiMisuse, CloseCode, Config, Event, Kind, Message, Time};
+use self::{
+    receive::Unfinished,
+    timers::{ControlAllowance, Jitter},
+};
+use crate::{
+    ApiMisuse, Close, CloseCode, Config, Control, Event, Initiator, Kind, Message, PeerError, Time,
+    frame::{Opcode, encode},
+    message::utf8::Utf8,
+};
 
 /// Where a connection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,59 +29,105 @@ pub enum State {
     Open,
     /// Our Close frame is out; the peer's is awaited.
     Closing,
-    /// [`Event::Closed`] was handed out. Flush what was written, then close the transport.
+    /// [`Event::Closed`] was handed out. Write what is still in `out`, then close the transport.
     Closed,
 }
 
-/// One WebSocket connection.
+/// Gives one fresh masking key a frame.
+type MaskingKeys = Box<dyn FnMut() -> [u8; 4] + Send>;
+
+/// One WebSocket connection: a state machine that takes bytes and time, and gives events and bytes.
+///
+/// It owns no buffers: input is lent for one call, output is appended to a `Vec` of the caller's.
+/// Between two messages it has nothing on the heap of its own, save a client's source of masking
+/// keys.
+///
+/// # Keeping alive
+///
+/// Every [`ping_interval_ms`](Config::ping_interval_ms), 10 % more or less, a Ping is sent, whether
+/// or not anything else is: it keeps the path open and finds out whether the peer is there. Any
+/// byte that arrives is a sign of life. Only if none at all comes for
+/// [`pong_timeout_ms`](Config::pong_timeout_ms) after a Ping is the connection given up, with
+/// 1006 and [`PeerError::PongTimeout`].
 pub struct Connection {
     config: Arc<Config>,
+    /// Of a client; a server has none.
+    masking_keys: Option<MaskingKeys>,
+    unfinished: Option<Box<Unfinished>>,
+    /// Open: when to ping next. Closing: when to wait no longer for the peer's Close frame.
+    due: Time,
+    /// When the silence after a Ping of ours has lasted too long.
+    pong_due: Time,
+    allowance: ControlAllowance,
+    jitter: Jitter,
+    /// The message that [`Self::send_fragment`] has begun and not ended.
+    sending: Option<Kind>,
+    sending_utf8: Utf8,
+    /// Pings of ours whose Pongs are not counted as the peer's own doing.
+    pings_unanswered: u16,
+    state: State,
 }
 
 impl Connection {
-    /// The server's end. `seed` only spreads the Pings of many connections.
+    /// Payload bytes that a close reason can have: a control frame's, less the code
+    /// (RFC 6455 §5.5.1).
+    pub const CLOSE_REASON_BYTES_MAX: usize = Control::BYTES_MAX - 2;
+
+    /// The server's end, right behind its `101`. `seed` only spreads the Pings of many
+    /// connections; it need not be secret.
     pub fn server(config: Arc<Config>, now: Time, seed: u64) -> Self {
-        let _ = (now, seed);
-        Self { config }
+        Self::new(config, now, seed, None)
     }
 
-    /// The client's end. `masking_keys` gives one fresh key a frame; it must be unpredictable
-    /// (RFC 6455 §10.3).
+    /// The client's end, right behind the server's `101`. `masking_keys` gives one fresh key a
+    /// frame, which must be unpredictable (RFC 6455 §10.3); `seed` as for [`server`](Self::server).
     pub fn client(
         config: Arc<Config>,
         now: Time,
         seed: u64,
         masking_keys: Box<dyn FnMut() -> [u8; 4] + Send>,
     ) -> Self {
-        let _ = (now, seed, masking_keys);
-        Self { config }
+        Self::new(config, now, seed, Some(masking_keys))
     }
 
-    /// Takes the next event out of `input` and cuts what it used off its front; `None`: all of it
-    /// was used. Replies that the protocol owes (Pong, Close) are appended to `out`.
-    pub fn receive<'a>(
-        &mut self,
-        input: &mut &'a mut [u8],
-        now: Time,
-        out: &mut Vec<u8>,
-    ) -> Option<Event<'a>> {
-        let _ = (input, now, out);
-        unimplemented!()
-    }
-
-    /// The transport will bring no more bytes. [`Event::Closed`], unless it was handed out before.
-    pub fn receive_eof(&mut self, now: Time) -> Option<Event<'static>> {
-        let _ = now;
-        unimplemented!()
+    fn new(config: Arc<Config>, now: Time, seed: u64, masking_keys: Option<MaskingKeys>) -> Self {
+        let mut connection = Self {
+            config,
+            masking_keys,
+            unfinished: None,
+            due: Time::NEVER,
+            pong_due: Time::NEVER,
+            allowance: ControlAllowance::default(),
+            jitter: Jitter::new(seed),
+            sending: None,
+            sending_utf8: Utf8::default(),
+            pings_unanswered: 0,
+            state: State::Open,
+        };
+        connection.schedule_ping(now);
+        connection
     }
 
     /// Appends `message` to `out` as one frame.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::NotOpen`], [`ApiMisuse::FragmentUnfinished`].
     pub fn send(&mut self, message: Message<'_>, out: &mut Vec<u8>) -> Result<(), ApiMisuse> {
-        let _ = (message, out);
-        unimplemented!()
+        self.check_open()?;
+        if self.sending.is_some() {
+            return Err(ApiMisuse::FragmentUnfinished);
+        }
+        self.write_frame(true, Opcode::from(message.kind()), message.as_bytes(), out);
+        Ok(())
     }
 
-    /// Appends one fragment of a message to `out`.
+    /// Appends one fragment of a message of this kind to `out`; `last` ends the message. Text may
+    /// be cut anywhere, also inside a character. Pings, Pongs and Close may go in between.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::NotOpen`], [`ApiMisuse::KindChanged`], [`ApiMisuse::TextNotUtf8`].
     pub fn send_fragment(
         &mut self,
         kind: Kind,
@@ -72,23 +135,57 @@ impl Connection {
         last: bool,
         out: &mut Vec<u8>,
     ) -> Result<(), ApiMisuse> {
-        let _ = (kind, payload, last, out);
-        unimplemented!()
+        self.check_open()?;
+        let opcode = match self.sending {
+            None => Opcode::from(kind),
+            Some(begun) if begun == kind => Opcode::Continuation,
+            Some(_) => return Err(ApiMisuse::KindChanged),
+        };
+        if kind == Kind::Text {
+            let mut utf8 = self.sending_utf8;
+            utf8.push(payload, |_| ())
+                .map_err(|_| ApiMisuse::TextNotUtf8)?;
+            if last && !utf8.is_complete() {
+                return Err(ApiMisuse::TextNotUtf8);
+            }
+            self.sending_utf8 = utf8;
+        }
+        self.sending = if last { None } else { Some(kind) };
+        self.write_frame(last, opcode, payload, out);
+        Ok(())
     }
 
-    /// Appends a Ping to `out`.
+    /// Appends a Ping with at most 125 bytes of payload to `out` (RFC 6455 §5.5.2). The Pings that
+    /// keep the connection alive are sent without this.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::NotOpen`], [`ApiMisuse::ControlTooLong`].
     pub fn send_ping(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), ApiMisuse> {
-        let _ = (payload, out);
-        unimplemented!()
+        self.send_control(Opcode::Ping, payload, out)?;
+        self.pings_unanswered = self.pings_unanswered.saturating_add(1);
+        Ok(())
     }
 
-    /// Appends a Pong that nobody asked for to `out`.
+    /// Appends a Pong that nobody asked for, with at most 125 bytes of payload, to `out`
+    /// (RFC 6455 §5.5.3). Pings are answered without this.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::NotOpen`], [`ApiMisuse::ControlTooLong`].
     pub fn send_pong(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), ApiMisuse> {
-        let _ = (payload, out);
-        unimplemented!()
+        self.send_control(Opcode::Pong, payload, out)
     }
 
-    /// Begins the closing handshake.
+    /// Begins the closing handshake (RFC 6455 §7.1.2): appends a Close frame to `out`. From here
+    /// on nothing can be sent, messages that still arrive are dropped, and Pings are not answered
+    /// (RFC 6455 §1.4). [`Event::Closed`] follows with the peer's Close frame, or after
+    /// [`close_timeout_ms`](Config::close_timeout_ms).
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::NotOpen`], [`ApiMisuse::CloseCodeNotAllowed`],
+    /// [`ApiMisuse::CloseReasonTooLong`] over 123 bytes.
     pub fn close(
         &mut self,
         code: CloseCode,
@@ -96,36 +193,126 @@ impl Connection {
         now: Time,
         out: &mut Vec<u8>,
     ) -> Result<(), ApiMisuse> {
-        let _ = (code, reason, now, out);
-        unimplemented!()
+        self.check_open()?;
+        if !code.is_sendable() {
+            return Err(ApiMisuse::CloseCodeNotAllowed(code));
+        }
+        if reason.len() > Self::CLOSE_REASON_BYTES_MAX {
+            return Err(ApiMisuse::CloseReasonTooLong);
+        }
+        self.write_close(code, reason, out);
+        self.state = State::Closing;
+        self.sending = None;
+        self.due = now.saturating_add_ms(self.config.close_timeout_ms.into());
+        self.pong_due = Time::NEVER;
+        if let Some(unfinished) = &mut self.unfinished {
+            unfinished.discard_message();
+        }
+        Ok(())
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) wants to be called, if nothing else happens.
-    pub fn poll_timeout(&self) -> Option<Time> {
-        unimplemented!()
-    }
-
-    /// Does what is due at `now`.
-    pub fn handle_timeout(&mut self, now: Time, out: &mut Vec<u8>) -> Option<Event<'static>> {
-        let _ = (now, out);
-        unimplemented!()
+    /// The transport will bring no more bytes. [`Event::Closed`] with 1006, unless one was handed
+    /// out before (RFC 6455 §7.1.5).
+    pub fn receive_eof(&mut self, _now: Time) -> Option<Event<'static>> {
+        let initiator = match self.state {
+            State::Open => Initiator::Peer,
+            State::Closing => Initiator::Local,
+            State::Closed => return None,
+        };
+        Some(self.end(Close {
+            code: CloseCode::ABNORMAL,
+            reason: String::new(),
+            initiator,
+            clean: false,
+            error: None,
+        }))
     }
 
     /// Where it is in its life.
     pub fn state(&self) -> State {
-        unimplemented!()
+        self.state
     }
 
-    /// Whether the bytes of a [`Frame`](crate::Frame) may be written now.
+    /// Whether the bytes of a [`Frame`](crate::Frame) may be written now: the connection is open,
+    /// no fragmented message of ours is unfinished, and it is a server's, whose frames are not
+    /// masked.
     pub fn is_sendable(&self) -> bool {
-        unimplemented!()
+        self.state == State::Open && self.sending.is_none() && self.masking_keys.is_none()
+    }
+
+    fn check_open(&self) -> Result<(), ApiMisuse> {
+        if self.state == State::Open {
+            Ok(())
+        } else {
+            Err(ApiMisuse::NotOpen)
+        }
+    }
+
+    fn send_control(
+        &mut self,
+        opcode: Opcode,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), ApiMisuse> {
+        self.check_open()?;
+        if payload.len() > Control::BYTES_MAX {
+            return Err(ApiMisuse::ControlTooLong);
+        }
+        self.write_frame(true, opcode, payload, out);
+        Ok(())
+    }
+
+    fn write_frame(&mut self, fin: bool, opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
+        let masking_key = self.masking_keys.as_mut().map(|next| next());
+        encode::frame(out, fin, opcode, payload, masking_key);
+    }
+
+    fn write_close(&mut self, code: CloseCode, reason: &str, out: &mut Vec<u8>) {
+        let mut payload = Vec::with_capacity(reason.len().saturating_add(2));
+        payload.extend_from_slice(&code.as_u16().to_be_bytes());
+        payload.extend_from_slice(reason.as_bytes());
+        self.write_frame(true, Opcode::Close, &payload, out);
+    }
+
+    /// Fails the connection (RFC 6455 §7.1.7). Our Close frame says why, if it is not out already.
+    fn fail(&mut self, error: PeerError, out: &mut Vec<u8>) -> Event<'static> {
+        let code = error.close_code();
+        if self.state == State::Open && code.is_sendable() {
+            self.write_close(code, error.as_str(), out);
+        }
+        self.end(Close {
+            code,
+            reason: error.as_str().into(),
+            initiator: Initiator::Local,
+            clean: false,
+            error: Some(error),
+        })
+    }
+
+    /// The end: frees everything, and nothing happens any more.
+    fn end(&mut self, close: Close) -> Event<'static> {
+        self.state = State::Closed;
+        self.unfinished = None;
+        self.sending = None;
+        self.due = Time::NEVER;
+        self.pong_due = Time::NEVER;
+        Event::Closed(close)
     }
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
-            .field("config", &self.config)
+            .field(
+                "role",
+                if self.masking_keys.is_some() {
+                    &"client"
+                } else {
+                    &"server"
+                },
+            )
+            .field("state", &self.state)
+            .field("unfinished", &self.unfinished.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -1,14 +1,15 @@
 //! A message that is encoded once and written to many connections.
 
-use alloc::sync::Arc;
+use alloc::{sync::Arc, vec::Vec};
 use core::fmt;
 
+use super::{Opcode, encode};
 use crate::Message;
 
 /// One whole, unfragmented, unmasked message frame, encoded once and cheap to clone.
 ///
 /// A server may write its bytes to any connection whose
-/// [`is_sendable`](crate::Connection::is_sendable) says so.
+/// [`is_sendable`](crate::Connection::is_sendable) says so, without telling the connection.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     bytes: Arc<[u8]>,
@@ -18,8 +19,18 @@ pub struct Frame {
 impl Frame {
     /// Encodes `message`.
     pub fn new(message: Message<'_>) -> Self {
-        let _ = message;
-        unimplemented!()
+        let mut bytes = Vec::new();
+        encode::frame(
+            &mut bytes,
+            true,
+            Opcode::from(message.kind()),
+            message.as_bytes(),
+            None,
+        );
+        Self {
+            bytes: bytes.into(),
+            payload_len: message.len(),
+        }
     }
 
     /// The frame as it goes on the wire.

@@ -1,4 +1,9 @@
 //! Messages: the complete units of text or bytes that applications exchange (RFC 6455 §5.6).
+//!
+//! [`assembly`] puts them together from frames, [`utf8`] checks text that comes in pieces.
+
+pub(crate) mod assembly;
+pub(crate) mod utf8;
 
 use alloc::{string::String, vec::Vec};
 use core::fmt;

@@ -1,0 +1,56 @@
+//! Frames out.
+
+use alloc::vec::Vec;
+
+use super::{Opcode, header::HEADER_BYTES_MAX, mask};
+
+/// Appends a whole frame to `out`, masked if there is a key.
+pub(crate) fn frame(
+    out: &mut Vec<u8>,
+    fin: bool,
+    opcode: Opcode,
+    payload: &[u8],
+    masking_key: Option<[u8; 4]>,
+) {
+    out.reserve(HEADER_BYTES_MAX.saturating_add(payload.len()));
+    header(out, fin, opcode, payload.len(), masking_key);
+    let start = out.len();
+    out.extend_from_slice(payload);
+    if let Some(key) = masking_key
+        && let Some(payload) = out.get_mut(start..)
+    {
+        mask::apply(payload, key);
+    }
+}
+
+/// Appends a frame header to `out`; the length takes as few bytes as it can (RFC 6455 §5.2).
+fn header(
+    out: &mut Vec<u8>,
+    fin: bool,
+    opcode: Opcode,
+    payload_len: usize,
+    masking_key: Option<[u8; 4]>,
+) {
+    let first = if fin {
+        0x80 | opcode.bits()
+    } else {
+        opcode.bits()
+    };
+    let mask_bit = if masking_key.is_some() { 0x80 } else { 0 };
+    match (u8::try_from(payload_len), u16::try_from(payload_len)) {
+        (Ok(len @ ..=125), _) => out.extend_from_slice(&[first, mask_bit | len]),
+        (_, Ok(len)) => {
+            let [high, low] = len.to_be_bytes();
+            out.extend_from_slice(&[first, mask_bit | 126, high, low]);
+        }
+        _ => {
+            out.extend_from_slice(&[first, mask_bit | 127]);
+            // usize has at most 64 bits on every platform of Rust.
+            let len = u64::try_from(payload_len).unwrap_or(u64::MAX);
+            out.extend_from_slice(&len.to_be_bytes());
+        }
+    }
+    if let Some(key) = masking_key {
+        out.extend_from_slice(&key);
+    }
+}

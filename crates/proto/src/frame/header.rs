@@ -1,0 +1,127 @@
+//! Frame headers in: decoding, and every rule that a header alone can break (RFC 6455 §5.2-5.5).
+
+use super::Opcode;
+use crate::PeerError;
+
+/// Bytes of the longest header: two, a 64-bit length, a masking key.
+pub(crate) const HEADER_BYTES_MAX: usize = 14;
+/// Payload bytes that a control frame may have (RFC 6455 §5.5).
+pub(crate) const CONTROL_BYTES_MAX: u64 = 125;
+
+const FIN: u8 = 0x80;
+const RESERVED: u8 = 0x70;
+const MASK: u8 = 0x80;
+
+/// A decoded header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) fin: bool,
+    pub(crate) opcode: Opcode,
+    pub(crate) payload_len: u64,
+    pub(crate) masking_key: Option<[u8; 4]>,
+}
+
+/// What a header is judged by, besides itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    /// Whether frames must be masked (from a client) or must not be (from a server).
+    pub(crate) masked: bool,
+    /// Whether a fragmented message is unfinished.
+    pub(crate) message_open: bool,
+    /// The reserved bits, in their place in the first byte, that negotiated extensions use.
+    pub(crate) reserved_allowed: u8,
+}
+
+/// Decodes the header at the front of `bytes` and says how many of them it takes. `None`: more
+/// bytes are needed.
+///
+/// Rules are checked in the order of the bytes that they concern, as soon as those are there, so
+/// that which rule is reported does not depend on how the bytes were cut.
+pub(crate) fn decode(bytes: &[u8], rules: Rules) -> Result<Option<(Header, usize)>, PeerError> {
+    let Some((&first, rest)) = bytes.split_first() else {
+        return Ok(None);
+    };
+    let (fin, opcode) = first_byte(first, rules)?;
+    let Some((&second, rest)) = rest.split_first() else {
+        return Ok(None);
+    };
+    let masked = second & MASK != 0;
+    if masked != rules.masked {
+        return Err(if masked {
+            PeerError::Masked
+        } else {
+            PeerError::Unmasked
+        });
+    }
+    let short_len = second & !MASK;
+    if opcode.is_control() && u64::from(short_len) > CONTROL_BYTES_MAX {
+        return Err(PeerError::ControlTooLong);
+    }
+    let Some((payload_len, rest)) = length(short_len, rest)? else {
+        return Ok(None);
+    };
+    let (masking_key, rest) = if masked {
+        let Some((key, rest)) = rest.split_first_chunk::<4>() else {
+            return Ok(None);
+        };
+        (Some(*key), rest)
+    } else {
+        (None, rest)
+    };
+    let used = bytes.len().saturating_sub(rest.len());
+    Ok(Some((
+        Header {
+            fin,
+            opcode,
+            payload_len,
+            masking_key,
+        },
+        used,
+    )))
+}
+
+fn first_byte(byte: u8, rules: Rules) -> Result<(bool, Opcode), PeerError> {
+    if byte & RESERVED & !rules.reserved_allowed != 0 {
+        return Err(PeerError::ReservedBits);
+    }
+    let Some(opcode) = Opcode::from_bits(byte) else {
+        return Err(PeerError::ReservedOpcode(byte & 0x0f));
+    };
+    let fin = byte & FIN != 0;
+    match opcode {
+        Opcode::Continuation if !rules.message_open => Err(PeerError::ContinuationWithoutStart),
+        Opcode::Text | Opcode::Binary if rules.message_open => Err(PeerError::MessageInsideMessage),
+        Opcode::Close | Opcode::Ping | Opcode::Pong if !fin => Err(PeerError::ControlFragmented),
+        _ => Ok((fin, opcode)),
+    }
+}
+
+/// The payload length, from its seven bits and the bytes behind them, and what follows.
+fn length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, PeerError> {
+    match short {
+        126 => {
+            let Some((len, rest)) = rest.split_first_chunk::<2>() else {
+                return Ok(None);
+            };
+            let len = u64::from(u16::from_be_bytes(*len));
+            if len < 126 {
+                return Err(PeerError::LengthNotMinimal);
+            }
+            Ok(Some((len, rest)))
+        }
+        127 => {
+            let Some((len, rest)) = rest.split_first_chunk::<8>() else {
+                return Ok(None);
+            };
+            let len = u64::from_be_bytes(*len);
+            if len <= u64::from(u16::MAX) {
+                return Err(PeerError::LengthNotMinimal);
+            }
+            if len > i64::MAX.unsigned_abs() {
+                return Err(PeerError::LengthTopBit);
+            }
+            Ok(Some((len, rest)))
+        }
+        _ => Ok(Some((u64::from(short), rest))),
+    }
+}
