@@ -126,12 +126,12 @@ const BROKEN: &[(&str, usize, &[&str])] = &[
     (
         "[[jwt]]\nalgorithm = \"HS256\"\nkey = \"short\"",
         3,
-        &["`jwt.key`", "5 bytes", "openssl rand"],
+        &["`jwt.key`", "32 bytes", "openssl rand"],
     ),
     (
         "[[jwt]]\nalgorithm = \"HS256\"\nkey = \"changemechangemechangemechangeme\"",
         3,
-        &["`jwt.key`", "regular"],
+        &["`jwt.key`", "guessed"],
     ),
     (
         "[[jwt]]\nalgorithm = \"HS256\"\nkey_file = \"missing.key\"",
@@ -149,7 +149,7 @@ const BROKEN: &[(&str, usize, &[&str])] = &[
         &["`jwt.key`", "PEM"],
     ),
     (
-        "[[jwt]]\nalgorithm = \"HS256\"\nkey = \"-----BEGIN PUBLIC KEY-----0123456789abcdef\"",
+        "[[jwt]]\nalgorithm = \"HS256\"\nkey = \"-----BEGIN PUBLIC KEY-----\"",
         3,
         &["`jwt.key`", "PEM"],
     ),
@@ -177,10 +177,10 @@ const BROKEN: &[(&str, usize, &[&str])] = &[
     (
         "auth = \"none\"\napi_key = \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"",
         2,
-        &["`api_key`", "regular"],
+        &["`api_key`", "guessed"],
     ),
     (
-        "auth = \"none\"\napi_key = \"0123456789 0123456789 0123456789 0123456789\"",
+        "auth = \"none\"\napi_key = \"q8w7e6r5t4 q8w7e6r5t4 q8w7e6r5t4 q8w7e6r5t4\"",
         2,
         &["`api_key`", "space"],
     ),

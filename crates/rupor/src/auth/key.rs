@@ -137,14 +137,19 @@ impl JwtAlgorithm {
 
 /// A key and the only algorithm that it verifies. Its `Debug` shows nothing of the key.
 #[derive(Debug)]
-pub(super) struct VerifyingKey {
+/// A key that can verify.
+pub(crate) struct VerifyingKey {
     pub(super) id: Option<String>,
     pub(super) algorithm: Algorithm,
     pub(super) key: DecodingKey,
 }
 
 impl VerifyingKey {
-    pub(super) fn new(settings: &JwtKey) -> Result<Self, KeyError> {
+    /// Checks a key and takes it in.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn new(settings: &JwtKey) -> Result<Self, KeyError> {
         let bytes = settings.key.expose();
         let key = match settings.algorithm {
             JwtAlgorithm::Hs256 | JwtAlgorithm::Hs384 | JwtAlgorithm::Hs512 => {

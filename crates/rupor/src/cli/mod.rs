@@ -6,7 +6,9 @@
 
 pub(crate) mod arguments;
 pub(crate) mod connect;
+mod echo;
 pub(crate) mod publish;
+mod signals;
 mod start;
 
 use crate::config::{Config, ConfigError, Mode, load};
@@ -46,7 +48,7 @@ pub(crate) fn run() -> ExitCode {
                 .find(|(command, _)| *command == name);
             let mode = mode.map_or(Mode::Demo, |(_, mode)| *mode);
             match configuration(mode, matches) {
-                Ok((config, file)) => start::run(config, file.as_deref()),
+                Ok((config, file)) => start::run(&config, file.as_deref()),
                 Err(error) => refuse(&error),
             }
         }
@@ -99,6 +101,13 @@ fn check(matches: &ArgMatches) -> ExitCode {
 fn refuse(error: &dyn fmt::Display) -> ExitCode {
     say(&format!("rupor: {error}"));
     ExitCode::from(EXIT_USAGE)
+}
+
+/// A line on standard output, for people and scripts: what is listened on. It is lost when nobody reads, which is no
+/// reason to stop.
+fn announce(line: &str) {
+    let mut output = std::io::stdout().lock();
+    let _ = writeln!(output, "{line}").and_then(|()| output.flush());
 }
 
 /// A line for whoever started the program. It is lost when standard error is closed, which is no reason to stop.

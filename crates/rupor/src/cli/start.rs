@@ -1,10 +1,133 @@
-//! Wiring.
-use crate::config::Config;
+//! The wiring of `demo`, `serve` and `echo`: what is started in which order, what is said about it, how it ends.
+//!
+//! Ports are opened before anything is said, so that a taken one is the first and only thing that is complained of.
+
+use super::echo::Echo;
+use super::signals::{self, Ending};
+use crate::config::{Config, InletAddress, Mode};
+use crate::log;
+use rupor_server::{Running, Server, StartError, Tls, TlsError};
+use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tracing::{info, warn};
 
-/// Starts.
-pub(super) fn run(config: Config, file: Option<&Path>) -> ExitCode {
-    super::say(&format!("{config:?} {file:?}"));
-    ExitCode::SUCCESS
+/// Could not start, or failed.
+const EXIT_FAILURE: u8 = 1;
+/// A second signal cut the drain short.
+const EXIT_CUT_SHORT: u8 = 3;
+/// Threads for inlets, the HTTP API's work and signals; the WebSockets have threads of their own.
+const RUNTIME_THREADS: usize = 2;
+/// How long the runtime's tasks may take to end after everything is closed.
+const RUNTIME_END: Duration = Duration::from_millis(500);
+
+/// Runs a serving command until it is told to end.
+pub(super) fn run(config: &Config, file: Option<&Path>) -> ExitCode {
+    log::init(&config.log, config.log_format);
+    if let Some(file) = file {
+        info!(file = %file.display(), "configuration read");
+    }
+    match started(config) {
+        Ok(Ending::Drained) => ExitCode::SUCCESS,
+        Ok(Ending::CutShort) => ExitCode::from(EXIT_CUT_SHORT),
+        Err(error) => {
+            super::say(&format!("rupor: {error}"));
+            ExitCode::from(EXIT_FAILURE)
+        }
+    }
+}
+
+/// Why a serving command did not start. The text names the option and the fix.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The server.
+    Server(StartError),
+    /// The certificate.
+    Tls(TlsError),
+    /// A thread or another thing of the system.
+    System(std::io::Error),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server(error @ StartError::AddressTaken { address }) => write!(
+                formatter,
+                "{error}. Fix: stop it, or take another port with --listen {}:{} (RUPOR_LISTEN, `listen` in the file).",
+                bracketed(address),
+                address.port().checked_add(1).unwrap_or(8000),
+            ),
+            Self::Server(error @ StartError::Listen { .. }) => write!(
+                formatter,
+                "{error}. Fix: take another address with --listen ADDRESS:PORT (RUPOR_LISTEN, `listen` in the file).",
+            ),
+            Self::Server(error) => write!(formatter, "{error}."),
+            Self::Tls(error) => write!(
+                formatter,
+                "{error}. Fix: give a certificate with --tls-cert and its key with --tls-key, both PEM."
+            ),
+            Self::System(error) => write!(formatter, "the system refuses: {error}."),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// An address without its port, as it stands before one.
+fn bracketed(address: &std::net::SocketAddr) -> String {
+    match address {
+        std::net::SocketAddr::V4(address) => address.ip().to_string(),
+        std::net::SocketAddr::V6(address) => format!("[{}]", address.ip()),
+    }
+}
+
+fn started(config: &Config) -> Result<Ending, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(RUNTIME_THREADS)
+        .thread_name("rupor-inlet")
+        .enable_all()
+        .build()
+        .map_err(Failure::System)?;
+    let ending = serve(config, &runtime);
+    runtime.shutdown_timeout(RUNTIME_END);
+    ending
+}
+
+fn serve(config: &Config, runtime: &Runtime) -> Result<Ending, Failure> {
+    let tls = match &config.tls {
+        Some(files) => Some(Tls::from_files(&files.cert, &files.key).map_err(Failure::Tls)?),
+        None => None,
+    };
+    let running = echo(config, tls.clone())?;
+    let scheme = if tls.is_some() { "wss" } else { "ws" };
+    for address in running.addresses() {
+        super::announce(&format!("listening on {scheme}://{address}"));
+    }
+    if config.mode == Mode::Echo {
+        for inlet in &config.inlet {
+            warn!(%inlet, "an echo server has nobody to send to: this inlet is not opened");
+        }
+    }
+    let _: &[InletAddress] = &config.inlet;
+    runtime
+        .block_on(signals::until_the_end(running, tls, config.drain, || {}))
+        .map_err(Failure::System)
+}
+
+fn echo(config: &Config, tls: Option<Tls>) -> Result<Running, Failure> {
+    let server = Server::new(|_, _| Echo)
+        .limits(config.limits.clone())
+        .workers(config.workers.get());
+    let server = match tls {
+        Some(tls) => server.tls(tls),
+        None => server,
+    };
+    config
+        .listen
+        .iter()
+        .try_fold(server, |server, address| server.listen(*address))
+        .and_then(Server::start)
+        .map_err(Failure::Server)
 }

@@ -2,7 +2,7 @@
 
 mod auth;
 
-use super::error::{ConfigError, Origin, Problem};
+use super::error::{ConfigError, Problem};
 use super::source::{Layer, Located, Table, Value};
 use super::types::{
     Application, ApplicationRule, Auth, ChannelRule, Config, InletAddress, LogFormat, Mode,
@@ -22,25 +22,17 @@ const WORKERS_MAX: u64 = 256;
 const DRAIN_MAX: Duration = Duration::from_secs(3600);
 /// Largest key file that is read, in bytes.
 const KEY_FILE_BYTES_MAX: u64 = 64 * 1024;
-/// Shortest secret, in bytes.
-const SECRET_BYTES_MIN: usize = 32;
-/// Fewest different bytes of a secret: `xxxxxxxx…` and `changemechangeme…` are not secrets.
-const SECRET_VARIETY_MIN: usize = 10;
 
 /// Builds and checks.
 pub(crate) fn config(mode: Mode, layer: &Layer) -> Result<Config, ConfigError> {
     let values = Values { layer };
-    let auth = match mode {
-        Mode::Demo | Mode::Echo => Auth::None,
-        Mode::Serve => auth::auth(&values)?,
-    };
-    let config = Config {
+    let mut config = Config {
         mode,
         listen: values.each("listen", parse::address)?,
         inlet: values.each("inlet", parse::inlet)?,
         workers: workers(&values)?,
         tls: tls(&values)?,
-        auth,
+        auth: Auth::None,
         origins: match mode {
             Mode::Demo | Mode::Echo => Origins::Loopback,
             Mode::Serve => Origins::SameHostAnd(values.each("origin", parse::origin)?),
@@ -81,6 +73,10 @@ pub(crate) fn config(mode: Mode, layer: &Layer) -> Result<Config, ConfigError> {
             "there is no address to listen on",
             "give --listen ADDRESS:PORT, or leave the option out for its default",
         )));
+    }
+    // Last, so that a slip in the file is named before what the file lacks.
+    if mode == Mode::Serve {
+        config.auth = auth::auth(&values)?;
     }
     if mode == Mode::Demo {
         demo_stays_on_loopback(&values, &config)?;
@@ -230,28 +226,6 @@ pub(super) fn read_key_file(file: &Located) -> Result<Vec<u8>, ConfigError> {
     Ok(bytes)
 }
 
-/// Refuses a secret that can be guessed.
-pub(super) fn strong(secret: &[u8], origin: &Origin) -> Result<(), ConfigError> {
-    let fix = "make one with `openssl rand -hex 32`";
-    if secret.len() < SECRET_BYTES_MIN {
-        let what = format!(
-            "the secret has {} bytes, {SECRET_BYTES_MIN} are needed",
-            secret.len()
-        );
-        return Err(Problem::new(what, fix).at(origin));
-    }
-    let mut seen = [false; 256];
-    for byte in secret {
-        if let Some(seen) = seen.get_mut(usize::from(*byte)) {
-            *seen = true;
-        }
-    }
-    if seen.iter().filter(|seen| **seen).count() < SECRET_VARIETY_MIN {
-        return Err(Problem::new("the secret is too regular", fix).at(origin));
-    }
-    Ok(())
-}
-
 /// Cuts one line end off, as editors and `openssl rand` leave it.
 pub(super) fn without_line_end(mut bytes: Vec<u8>) -> Vec<u8> {
     if bytes.last() == Some(&b'\n') {
@@ -281,7 +255,7 @@ fn api_key(mode: Mode, values: &Values<'_>) -> Result<Option<Secret>, ConfigErro
             )));
         }
     };
-    strong(&key, origin)?;
+    crate::auth::key::check_secret(&key).map_err(|error| auth::problem(&error).at(origin))?;
     if !key.iter().all(u8::is_ascii_graphic) {
         return Err(Problem::new(
             "the key has a space, a control character or a letter outside ASCII",

@@ -1,5 +1,33 @@
 //! Log lines on standard error. Text that came from a peer passes through [`peer`] before it is logged.
 
+use crate::config::LogFormat;
+use tracing_subscriber::EnvFilter;
+
+/// Sends the log to standard error. `filter` has been checked by the configuration. Called once; a second call changes
+/// nothing.
+pub(crate) fn init(filter: &str, format: LogFormat) {
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // An error says that a log is there already, which is what is wanted.
+    let _ = match format {
+        LogFormat::Text => builder
+            .with_ansi(is_colourful(&std::io::stderr()))
+            .try_init(),
+        LogFormat::Json => builder
+            .with_ansi(false)
+            .json()
+            .flatten_event(true)
+            .try_init(),
+    };
+}
+
+/// Whether colours are welcome on `output`: it is a terminal, and nobody set `NO_COLOR`.
+pub(crate) fn is_colourful(output: &impl std::io::IsTerminal) -> bool {
+    output.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// Longest part of a peer's text that a log line shows, in bytes of the escaped form.
 pub(crate) const PEER_TEXT_BYTES_MAX: usize = 256;
 
@@ -20,4 +48,33 @@ pub(crate) fn peer(text: &str) -> String {
         }
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PEER_TEXT_BYTES_MAX, peer};
+
+    #[test]
+    fn text_of_a_peer_is_escaped() {
+        assert_eq!(peer("plain / text?"), "plain / text?");
+        let nasty = "a\r\nb\u{1b}[31m\0\u{202e}\u{7f}\u{9b}é\"\\";
+        let shown = peer(nasty);
+        assert!(
+            shown.bytes().all(|byte| (0x20..0x7f).contains(&byte)),
+            "{shown:?}"
+        );
+        assert_eq!(
+            shown,
+            "a\\r\\nb\\u{1b}[31m\\u{0}\\u{202e}\\u{7f}\\u{9b}\\u{e9}\\\"\\\\"
+        );
+    }
+
+    #[test]
+    fn text_of_a_peer_is_cut() {
+        let fits = "x".repeat(PEER_TEXT_BYTES_MAX);
+        assert_eq!(peer(&fits), fits);
+        let cut = peer(&"x".repeat(PEER_TEXT_BYTES_MAX + 1));
+        assert_eq!(cut, format!("{fits}…"));
+        assert!(peer(&"\n".repeat(1_000_000)).len() <= PEER_TEXT_BYTES_MAX + "…".len());
+    }
 }

@@ -1,8 +1,9 @@
 //! `auth`, `[[jwt]]` and `[token]`.
 
-use super::{Values, read_key_file, strong, without_line_end};
+use super::{Values, read_key_file, without_line_end};
+use crate::auth::key::{KeyError, VerifyingKey};
 use crate::config::error::{ConfigError, Problem};
-use crate::config::source::{Located, Table};
+use crate::config::source::Table;
 use crate::config::types::{Auth, Jwt, JwtAlgorithm, JwtKey, JwtSources};
 use crate::config::{Secret, parse};
 use std::time::Duration;
@@ -124,48 +125,24 @@ fn key(table: &Table) -> Result<JwtKey, ConfigError> {
             return Err(Problem::new(what, "leave one of them out").at(&key.origin));
         }
     };
-    Ok(JwtKey {
-        id: table.field("id").map(|id| id.text.clone()),
-        algorithm,
-        key: key_of_kind(algorithm, place, bytes)?,
-    })
-}
-
-/// Checks that the key is of its algorithm's kind: a public key that is used as an HMAC secret is how tokens get forged.
-fn key_of_kind(
-    algorithm: JwtAlgorithm,
-    place: &Located,
-    bytes: Vec<u8>,
-) -> Result<Secret, ConfigError> {
-    let contains = |needle: &str| {
-        bytes
-            .windows(needle.len())
-            .any(|window| window == needle.as_bytes())
-    };
-    let pem = contains("-----BEGIN ");
     let symmetric = matches!(
         algorithm,
         JwtAlgorithm::Hs256 | JwtAlgorithm::Hs384 | JwtAlgorithm::Hs512
     );
-    let problem = match (symmetric, pem) {
-        (true, true) => Problem::new(
-            "this is a PEM key, and the algorithm wants a secret",
-            "pin the algorithm that the key is for: RS256, ES256 or EdDSA",
-        ),
-        (true, false) => {
-            let secret = without_line_end(bytes);
-            strong(&secret, &place.origin)?;
-            return Ok(Secret::new(secret));
-        }
-        (false, true) if contains("PRIVATE KEY-----") => Problem::new(
-            "this is a private key, which rupor does not need and must not have",
-            "name the public key: `openssl pkey -in key.pem -pubout`",
-        ),
-        (false, true) => return Ok(Secret::new(bytes)),
-        (false, false) => Problem::new(
-            "this is not a PEM key",
-            "name a file that begins with -----BEGIN PUBLIC KEY-----",
-        ),
+    let key = JwtKey {
+        id: table.field("id").map(|id| id.text.clone()),
+        algorithm,
+        key: Secret::new(if symmetric {
+            without_line_end(bytes)
+        } else {
+            bytes
+        }),
     };
-    Err(problem.at(&place.origin))
+    VerifyingKey::new(&key).map_err(|error| problem(&error).at(&place.origin))?;
+    Ok(key)
+}
+
+/// What is wrong with a key, and what to do about it.
+pub(super) fn problem(error: &KeyError) -> Problem {
+    Problem::new(error.to_string(), "name another key")
 }
