@@ -1,5 +1,5 @@
 // The live chat: `/chat?user=NAME`. What is typed goes out as it is, one message a line; events come in as JSON:
-//   {"type":"hello","you":…,"online":[…],"history":[…]}   {"type":"join"|"leave","user":…,"online":n}
+//   {"type":"hello","you":…,"connection":…,"online":[…],"history":[…]}   {"type":"join"|"leave","user":…,"online":n}
 //   {"type":"message","user":…,"text":…,"at":<ms>}        {"type":"error","text":…}
 // Anything else is what the site sent to this user with `publish`, and is shown as that.
 //
@@ -91,7 +91,7 @@ function receive(text) {
       addNote(event.text, "wrong");
       break;
     default:
-      addNote(`From the site, to you alone: ${text}`, "from-site");
+      addNote(`From the site, to ${you}: ${text}`, "from-site");
   }
 }
 

@@ -1,6 +1,6 @@
 // A WebSocket that comes back.
 
-import { worthRetrying } from "/assets/close-codes.js";
+import { reconnects } from "/assets/close-codes.js";
 
 const FIRST_DELAY_MS = 500;
 const DELAY_MAX_MS = 30_000;
@@ -77,7 +77,7 @@ export class ReconnectingSocket {
     socket.onclose = (event) => {
       if (this.#ended) return;
       if (openedAt > 0 && performance.now() - openedAt >= GOOD_AFTER_MS) this.#tries = 0;
-      if (worthRetrying(event.code)) this.#wait();
+      if (reconnects(event.code)) this.#wait();
       else this.#on.state("refused", event);
     };
   }

@@ -22,7 +22,7 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::hash::{DefaultHasher, Hasher};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// What the start page of demo mode shows besides its own address, which the browser knows.
 #[derive(Debug, Clone)]
@@ -160,21 +160,13 @@ fn start_page_policy(host: &str) -> String {
 
 /// Is this `Host` ours whatever a name server says: an IP address or `localhost`, with or without a port?
 fn is_own_host(host: &str) -> bool {
-    let (name, port) = match host.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
-            Some((address, port)) if address.parse::<Ipv6Addr>().is_ok() => ("localhost", port),
-            _ => return false,
-        },
-        None => match host.find(':') {
-            Some(at) => host.split_at(at),
-            None => (host, ""),
-        },
-    };
-    let port_ok = match port.strip_prefix(':') {
-        Some(digits) => digits.parse::<u16>().is_ok() && !digits.starts_with('+'),
-        None => port.is_empty(),
-    };
-    port_ok && (name.eq_ignore_ascii_case("localhost") || name.parse::<Ipv4Addr>().is_ok())
+    let bracketed = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    let address = host.parse::<SocketAddr>().is_ok()
+        || host.parse::<Ipv4Addr>().is_ok()
+        || bracketed.is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok());
+    let (name, port) = host.split_once(':').unwrap_or((host, "80"));
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+    address || (name.eq_ignore_ascii_case("localhost") && digits && port.parse::<u16>().is_ok())
 }
 
 /// The start page's settings as JSON that may stand in a `<script>` element: nothing in it can end the element or open a comment.
