@@ -26,7 +26,6 @@
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(clippy::indexing_slicing)]
-#![allow(dead_code, clippy::unimplemented, reason = "skeleton: bodies follow")]
 
 extern crate alloc;
 #[cfg(test)]

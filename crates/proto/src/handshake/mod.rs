@@ -9,7 +9,9 @@
 mod client;
 mod error;
 mod head;
+mod key;
 mod response;
+mod syntax;
 mod upgrade;
 
 pub use client::{Accepted, ClientHandshake};

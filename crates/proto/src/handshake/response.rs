@@ -2,16 +2,49 @@
 
 use alloc::vec::Vec;
 
-use super::Upgrade;
+use super::{
+    Upgrade,
+    syntax::{check_header, is_token},
+};
 use crate::ApiMisuse;
 
-/// Appends the `101 Switching Protocols` that accepts `upgrade`. At an error nothing is appended.
+/// Appends the `101 Switching Protocols` that accepts `upgrade` to `out`. At an error nothing is
+/// appended.
+///
+/// # Errors
+///
+/// [`ApiMisuse::Subprotocol`] for one that the client did not offer; [`ApiMisuse::HeaderName`] for
+/// a header that the handshake writes itself or whose name is no token;
+/// [`ApiMisuse::HeaderValue`] for a value with a CR, LF, NUL or other control character.
 pub fn write_response(
     upgrade: &Upgrade,
     subprotocol: Option<&str>,
     headers: &[(&str, &str)],
     out: &mut Vec<u8>,
 ) -> Result<(), ApiMisuse> {
-    let _ = (upgrade, subprotocol, headers, out);
-    unimplemented!()
+    if let Some(name) = subprotocol
+        && !(is_token(name.as_bytes()) && upgrade.subprotocols.iter().any(|it| it == name))
+    {
+        return Err(ApiMisuse::Subprotocol);
+    }
+    headers.iter().try_for_each(|(name, value)| check_header(name, value))?;
+
+    out.extend_from_slice(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+    );
+    write_header(out, "Sec-WebSocket-Accept", &upgrade.accept_key());
+    if let Some(name) = subprotocol {
+        write_header(out, "Sec-WebSocket-Protocol", name);
+    }
+    for (name, value) in headers {
+        write_header(out, name, value);
+    }
+    out.extend_from_slice(b"\r\n");
+    Ok(())
+}
+
+pub(super) fn write_header(out: &mut Vec<u8>, name: &str, value: &str) {
+    for part in [name, ": ", value, "\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
 }

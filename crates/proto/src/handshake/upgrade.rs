@@ -2,42 +2,232 @@
 
 use alloc::{string::String, vec::Vec};
 
-use super::{HandshakeError, HttpVersion};
+use super::{
+    HandshakeError, HttpVersion, key,
+    syntax::{is_token, is_visible, list},
+};
 
 /// A request that may become a WebSocket: everything that RFC 6455 §4.2.1 asks for was there.
+///
+/// Extension offers are not looked at: none is implemented, and a server may decline all by
+/// silence (RFC 6455 §9.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Upgrade {
     /// `Sec-WebSocket-Key`, as it was sent: 24 characters.
     pub key: String,
-    /// `Host`, as it was sent.
+    /// `Host`, as it was sent: a name or address, perhaps with a port.
     pub host: String,
-    /// `Origin`, as it was sent.
+    /// `Origin`, as it was sent; `null` is one too.
     pub origin: Option<String>,
     /// The offered subprotocols in the client's order, each a token, no two the same.
     pub subprotocols: Vec<String>,
+}
+
+/// The headers that matter, while they are gathered.
+#[derive(Default)]
+struct Gathered<'h> {
+    hosts: One<'h>,
+    origins: One<'h>,
+    keys: One<'h>,
+    versions: One<'h>,
+    websocket: bool,
+    connection_upgrade: bool,
+    body: bool,
+    subprotocols: Vec<&'h [u8]>,
+    bad_subprotocols: bool,
+}
+
+/// A header that may come once.
+#[derive(Default)]
+enum One<'h> {
+    #[default]
+    None,
+    Value(&'h [u8]),
+    Several,
+}
+
+impl<'h> One<'h> {
+    fn add(&mut self, value: &'h [u8]) {
+        *self = match self {
+            Self::None => Self::Value(value),
+            Self::Value(_) | Self::Several => Self::Several,
+        };
+    }
+
+    /// The value, if there is exactly one and it passes `valid`.
+    fn value(&self, valid: impl Fn(&[u8]) -> bool) -> Option<&'h str> {
+        match self {
+            Self::Value(value) if valid(value) => core::str::from_utf8(value).ok(),
+            _ => None,
+        }
+    }
+}
+
+impl<'h> Gathered<'h> {
+    fn add(&mut self, name: &str, value: &'h [u8]) {
+        let is = |other: &str| name.eq_ignore_ascii_case(other);
+        if is("host") {
+            self.hosts.add(value);
+        } else if is("origin") {
+            self.origins.add(value);
+        } else if is("upgrade") {
+            self.websocket |= list::contains(value, "websocket");
+        } else if is("connection") {
+            self.connection_upgrade |= list::contains(value, "upgrade");
+        } else if is("sec-websocket-key") {
+            self.keys.add(value);
+        } else if is("sec-websocket-version") {
+            self.versions.add(value);
+        } else if is("sec-websocket-protocol") {
+            self.add_subprotocols(value);
+        } else if is("content-length") || is("transfer-encoding") {
+            self.body = true;
+        }
+    }
+
+    fn add_subprotocols(&mut self, value: &'h [u8]) {
+        let before = self.subprotocols.len();
+        for name in list::elements(value) {
+            if self.subprotocols.len() >= Upgrade::SUBPROTOCOLS_MAX
+                || self.subprotocols.contains(&name)
+                || !is_token(name)
+            {
+                self.bad_subprotocols = true;
+                return;
+            }
+            self.subprotocols.push(name);
+        }
+        self.bad_subprotocols |= self.subprotocols.len() == before;
+    }
 }
 
 impl Upgrade {
     /// Subprotocols that a client may offer.
     pub const SUBPROTOCOLS_MAX: usize = 64;
 
-    /// Checks all that RFC 6455 §4.2.1 asks of an upgrade, from a request that something else
-    /// parsed.
+    /// Checks all that RFC 6455 §4.2.1 asks of an upgrade, of a request that something else
+    /// parsed. Names of headers may be in any case.
+    ///
+    /// # Errors
+    ///
+    /// The first that applies, in the order of [`HandshakeError`]'s variants.
     pub fn from_parts<'h>(
         method: &str,
         target: &str,
         version: HttpVersion,
-        headers: impl Iterator<Item = (&'h str, &'h [u8])>,
+        headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
     ) -> Result<Self, HandshakeError> {
-        let _ = (method, target, version, headers);
-        unimplemented!()
+        if method != "GET" {
+            return Err(HandshakeError::MethodNotGet);
+        }
+        if version < HttpVersion::Http11 {
+            return Err(HandshakeError::HttpVersionTooOld);
+        }
+        let mut gathered = Gathered::default();
+        for (name, value) in headers {
+            gathered.add(name, value);
+        }
+        let authority = check_target(target)?;
+        let host = gathered.hosts.value(is_host).ok_or(HandshakeError::BadHost)?;
+        if authority.is_some_and(|authority| !authority.eq_ignore_ascii_case(host)) {
+            return Err(HandshakeError::BadTarget);
+        }
+        if gathered.body {
+            return Err(HandshakeError::BodyNotAllowed);
+        }
+        if !gathered.websocket {
+            return Err(HandshakeError::NotWebSocket);
+        }
+        if !gathered.connection_upgrade {
+            return Err(HandshakeError::NoConnectionUpgrade);
+        }
+        let version = gathered.versions.value(|_| true).ok_or(HandshakeError::BadVersion)?;
+        if version != "13" {
+            return Err(HandshakeError::VersionUnsupported);
+        }
+        let key = gathered.keys.value(key::is_valid).ok_or(HandshakeError::BadKey)?;
+        let origin = match &gathered.origins {
+            One::None => None,
+            origin => Some(origin.value(is_origin).ok_or(HandshakeError::BadOrigin)?),
+        };
+        if gathered.bad_subprotocols {
+            return Err(HandshakeError::BadSubprotocols);
+        }
+        let subprotocols = gathered
+            .subprotocols
+            .iter()
+            .filter_map(|name| core::str::from_utf8(name).ok())
+            .map(String::from)
+            .collect();
+        Ok(Self {
+            key: key.into(),
+            host: host.into(),
+            origin: origin.map(String::from),
+            subprotocols,
+        })
     }
 
     /// The value of `Sec-WebSocket-Accept` (RFC 6455 §4.2.2).
     pub fn accept_key(&self) -> String {
-        unimplemented!()
+        key::accept(&self.key)
     }
+}
+
+/// Checks the form of a request target (RFC 9112 §3.2): a path, or a whole URI, whose host it
+/// returns. Fragments have no place in either (RFC 6455 §3).
+fn check_target(target: &str) -> Result<Option<&str>, HandshakeError> {
+    if !is_visible(target.as_bytes()) || target.contains('#') {
+        return Err(HandshakeError::BadTarget);
+    }
+    if target.starts_with('/') {
+        return Ok(None);
+    }
+    let (scheme, rest) = target.split_once("://").ok_or(HandshakeError::BadTarget)?;
+    let known = ["http", "https", "ws", "wss"];
+    if !known.iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
+        return Err(HandshakeError::BadTarget);
+    }
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    rest.get(..end).map(Some).ok_or(HandshakeError::BadTarget)
+}
+
+/// Whether it can be a host with or without a port (RFC 3986 §3.2.2): what the gateway compares
+/// with origins and configuration must not hold a path, user or list.
+fn is_host(host: &[u8]) -> bool {
+    let (name, port) = match host {
+        [b'[', rest @ ..] => {
+            let Some(end) = rest.iter().position(|byte| *byte == b']') else { return false };
+            let (address, rest) = rest.split_at(end);
+            let valid = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
+            if !address.iter().all(valid) {
+                return false;
+            }
+            match rest {
+                [b']'] => (address, None),
+                [b']', b':', port @ ..] => (address, Some(port)),
+                _ => return false,
+            }
+        }
+        _ => match host.iter().position(|byte| *byte == b':') {
+            Some(colon) => {
+                let (name, rest) = host.split_at(colon);
+                (name, rest.split_first().map(|(_, port)| port))
+            }
+            None => (host, None),
+        },
+    };
+    let name_byte = |byte: &u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':' | b'%')
+    };
+    !name.is_empty()
+        && name.iter().all(name_byte)
+        && port.is_none_or(|port| port.len() <= 5 && port.iter().all(u8::is_ascii_digit))
+}
+
+/// Whether it can be an `Origin`: one word, or, from old clients, several (RFC 6454 §7).
+fn is_origin(origin: &[u8]) -> bool {
+    !origin.is_empty() && origin.iter().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// The first of the `offered` subprotocols, in the client's order, that is among the `configured`
