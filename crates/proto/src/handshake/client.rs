@@ -46,11 +46,16 @@ impl ClientHandshake {
         headers: &[(&str, &str)],
     ) -> Result<Self, ApiMisuse> {
         let path = target.starts_with('/') && !target.contains('#');
-        if host.is_empty() || !is_visible(host.as_bytes()) || !is_visible(target.as_bytes()) || !path
+        if host.is_empty()
+            || !is_visible(host.as_bytes())
+            || !is_visible(target.as_bytes())
+            || !path
         {
             return Err(ApiMisuse::HeaderValue);
         }
-        headers.iter().try_for_each(|(name, value)| check_header(name, value))?;
+        headers
+            .iter()
+            .try_for_each(|(name, value)| check_header(name, value))?;
         let mut offered = Vec::<String>::new();
         for name in subprotocols {
             if offered.len() >= Upgrade::SUBPROTOCOLS_MAX

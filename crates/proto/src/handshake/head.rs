@@ -24,7 +24,11 @@ pub struct HeadLimits {
 impl Default for HeadLimits {
     /// 8 KiB, 64 headers, a target of 4 KiB.
     fn default() -> Self {
-        Self { head_bytes_max: 8192, headers_max: 64, target_bytes_max: 4096 }
+        Self {
+            head_bytes_max: 8192,
+            headers_max: 64,
+            target_bytes_max: 4096,
+        }
     }
 }
 
@@ -71,12 +75,15 @@ impl<'b> RequestHead<'b> {
 
     /// The values of all headers of this name, in any case.
     pub fn header<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'b [u8]> + 's {
-        self.headers().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.headers()
+            .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
     }
 
     /// Whether it asks to become a WebSocket, rightly or wrongly: `websocket` is in an `Upgrade`.
     pub fn is_upgrade(&self) -> bool {
-        self.header("upgrade").any(|value| list::contains(value, "websocket"))
+        self.header("upgrade")
+            .any(|value| list::contains(value, "websocket"))
     }
 
     /// Checks all that RFC 6455 §4.2.1 asks of an upgrade.
@@ -130,7 +137,9 @@ impl HeadProgress {
         bytes: &'b [u8],
         limits: &HeadLimits,
     ) -> Result<Option<(RequestHead<'b>, usize)>, HandshakeError> {
-        let Some(len) = self.find_end(bytes, limits)? else { return Ok(None) };
+        let Some(len) = self.find_end(bytes, limits)? else {
+            return Ok(None);
+        };
         let head = bytes.get(..len).unwrap_or_default();
         let mut headers = vec![httparse::EMPTY_HEADER; self.header_lines()];
         let mut request = httparse::Request::new(&mut headers);
@@ -145,9 +154,25 @@ impl HeadProgress {
         else {
             return Err(HandshakeError::Malformed);
         };
-        let version = if version == 0 { HttpVersion::Http10 } else { HttpVersion::Http11 };
-        let headers = request.headers.iter().map(|header| (header.name, header.value)).collect();
-        Ok(Some((RequestHead { method, target, version, headers }, len)))
+        let version = if version == 0 {
+            HttpVersion::Http10
+        } else {
+            HttpVersion::Http11
+        };
+        let headers = request
+            .headers
+            .iter()
+            .map(|header| (header.name, header.value))
+            .collect();
+        Ok(Some((
+            RequestHead {
+                method,
+                target,
+                version,
+                headers,
+            },
+            len,
+        )))
     }
 
     /// Header lines of a head whose end was found: all but the first and the empty one.
@@ -195,10 +220,7 @@ impl HeadProgress {
             return Ok(());
         }
         let line_begins = self.line_bytes == 0;
-        if (line_begins && !is_token_byte(byte))
-            || (byte < b' ' && byte != b'\t')
-            || byte == 0x7f
-        {
+        if (line_begins && !is_token_byte(byte)) || (byte < b' ' && byte != b'\t') || byte == 0x7f {
             return Err(HandshakeError::Malformed);
         }
         self.line_bytes = self.line_bytes.saturating_add(1);

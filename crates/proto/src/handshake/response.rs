@@ -27,7 +27,9 @@ pub fn write_response(
     {
         return Err(ApiMisuse::Subprotocol);
     }
-    headers.iter().try_for_each(|(name, value)| check_header(name, value))?;
+    headers
+        .iter()
+        .try_for_each(|(name, value)| check_header(name, value))?;
 
     out.extend_from_slice(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",

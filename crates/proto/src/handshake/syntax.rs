@@ -17,7 +17,10 @@ pub(super) fn is_token(bytes: &[u8]) -> bool {
 pub(super) mod list {
     /// The elements, trimmed; empty ones are left out, as the RFC has it.
     pub(in super::super) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-        value.split(|byte| *byte == b',').map(trim).filter(|element| !element.is_empty())
+        value
+            .split(|byte| *byte == b',')
+            .map(trim)
+            .filter(|element| !element.is_empty())
     }
 
     /// Whether `token` is among the elements, in any case.
@@ -52,7 +55,9 @@ const RESERVED_HEADERS: [&str; 9] = [
 pub(super) fn check_header(name: &str, value: &str) -> Result<(), ApiMisuse> {
     let prefix = name.as_bytes().first_chunk::<14>();
     if !is_token(name.as_bytes())
-        || RESERVED_HEADERS.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
+        || RESERVED_HEADERS
+            .iter()
+            .any(|reserved| reserved.eq_ignore_ascii_case(name))
         || prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"sec-websocket-"))
     {
         return Err(ApiMisuse::HeaderName);
@@ -65,7 +70,9 @@ pub(super) fn check_header(name: &str, value: &str) -> Result<(), ApiMisuse> {
 
 /// Whether it may stand behind a header's name: no control character but the tab.
 pub(super) fn is_header_value(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..))
+    bytes
+        .iter()
+        .all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..))
 }
 
 /// Whether all of it is printable ASCII without a space.

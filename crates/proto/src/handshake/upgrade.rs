@@ -129,7 +129,10 @@ impl Upgrade {
             gathered.add(name, value);
         }
         let authority = check_target(target)?;
-        let host = gathered.hosts.value(is_host).ok_or(HandshakeError::BadHost)?;
+        let host = gathered
+            .hosts
+            .value(is_host)
+            .ok_or(HandshakeError::BadHost)?;
         if authority.is_some_and(|authority| !authority.eq_ignore_ascii_case(host)) {
             return Err(HandshakeError::BadTarget);
         }
@@ -142,11 +145,17 @@ impl Upgrade {
         if !gathered.connection_upgrade {
             return Err(HandshakeError::NoConnectionUpgrade);
         }
-        let version = gathered.versions.value(|_| true).ok_or(HandshakeError::BadVersion)?;
+        let version = gathered
+            .versions
+            .value(|_| true)
+            .ok_or(HandshakeError::BadVersion)?;
         if version != "13" {
             return Err(HandshakeError::VersionUnsupported);
         }
-        let key = gathered.keys.value(key::is_valid).ok_or(HandshakeError::BadKey)?;
+        let key = gathered
+            .keys
+            .value(key::is_valid)
+            .ok_or(HandshakeError::BadKey)?;
         let origin = match &gathered.origins {
             One::None => None,
             origin => Some(origin.value(is_origin).ok_or(HandshakeError::BadOrigin)?),
@@ -197,7 +206,9 @@ fn check_target(target: &str) -> Result<Option<&str>, HandshakeError> {
 fn is_host(host: &[u8]) -> bool {
     let (name, port) = match host {
         [b'[', rest @ ..] => {
-            let Some(end) = rest.iter().position(|byte| *byte == b']') else { return false };
+            let Some(end) = rest.iter().position(|byte| *byte == b']') else {
+                return false;
+            };
             let (address, rest) = rest.split_at(end);
             let valid = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
             if !address.iter().all(valid) {
