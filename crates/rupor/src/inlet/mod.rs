@@ -1,10 +1,13 @@
 //! The site's ways in: lines and HTTP.
 //!
 //! - `address`: `tcp://127.0.0.1:1234` and `unix:///run/rupor.sock` as text;
-//! - `request`: the one parser of a publish object, for both ways in, and `answer`, what it is answered;
+//! - `request`: the one parser of a publish object, for both ways in; `field`, the names in it; `answer`, what it is answered;
 //! - `lines`: lines on TCP and on a Unix socket;
 //! - `http`: `/api/…`, `/healthz`, `/readyz`.
 //!
 //! Nothing here knows who is connected: a request becomes a `gateway` call, the result becomes an answer.
 
 pub(crate) mod address;
+pub(crate) mod answer;
+pub(crate) mod field;
+pub(crate) mod request;
