@@ -1,16 +1,13 @@
 //! The state and the rules.
 
 use crate::members::Members;
+use crate::tables::{KindCounts, join, leave, shrink};
 use crate::{
     Command, ConnectionId, Effect, Kind, Limits, Outcome, Publication, Refused, Target,
     is_channel_name, is_user_name,
 };
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::Arc;
-
-/// Tables larger than this give memory back when they are mostly empty.
-const SHRINK_ABOVE: usize = 1024;
 
 /// Users, connections and channels of one node.
 #[derive(Debug)]
@@ -471,74 +468,6 @@ impl Hub {
             self.channels.remove(name);
             shrink(&mut self.channels);
         }
-    }
-}
-
-/// Enters a connection under a name and answers with the name as the table shares it.
-fn join(
-    table: &mut HashMap<Arc<str>, Members>,
-    name: Arc<str>,
-    connection: ConnectionId,
-) -> Arc<str> {
-    let shared = table
-        .get_key_value(&name)
-        .map_or(name, |(shared, _)| Arc::clone(shared));
-    table
-        .entry(Arc::clone(&shared))
-        .and_modify(|members| members.insert(connection))
-        .or_insert(Members::One(connection));
-    shared
-}
-
-fn leave(table: &mut HashMap<Arc<str>, Members>, name: &Arc<str>, connection: ConnectionId) {
-    if table
-        .get_mut(name)
-        .is_some_and(|members| members.remove(connection))
-    {
-        table.remove(name);
-        shrink(table);
-    }
-}
-
-/// Gives memory back after a crowd has left; rarely enough that coming and going does not pay for it.
-fn shrink<K: Eq + Hash, V>(table: &mut HashMap<K, V>) {
-    if table.capacity() > SHRINK_ABOVE && table.len() < table.capacity() / 8 {
-        table.shrink_to(table.len() * 2);
-    }
-}
-
-/// How many connections of each kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct KindCounts([u32; Kind::COUNT]);
-
-impl KindCounts {
-    fn one(kind: Kind) -> Self {
-        let mut counts = Self::default();
-        counts.add(kind);
-        counts
-    }
-
-    fn add(&mut self, kind: Kind) {
-        if let Some(count) = self.0.get_mut(usize::from(kind.0)) {
-            *count += 1;
-        }
-    }
-
-    fn remove(&mut self, kind: Kind) {
-        if let Some(count) = self.0.get_mut(usize::from(kind.0)) {
-            *count = count.saturating_sub(1);
-        }
-    }
-
-    fn total(self) -> usize {
-        self.0.iter().map(|count| *count as usize).sum()
-    }
-
-    fn present(self) -> impl Iterator<Item = Kind> {
-        Kind::all()
-            .zip(self.0)
-            .filter(|(_, count)| *count > 0)
-            .map(|(kind, _)| kind)
     }
 }
 

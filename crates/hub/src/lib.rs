@@ -18,6 +18,7 @@ mod hub;
 mod limits;
 mod members;
 mod name;
+mod tables;
 
 pub use command::{
     Command, ConnectionId, Effect, Kind, NotAConnectionId, Outcome, Publication, Refused, Target,
