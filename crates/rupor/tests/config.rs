@@ -1,4 +1,8 @@
 //! Configurations that `rupor` must not start with, and which of several places wins: the real program.
+#![allow(
+    clippy::expect_used,
+    reason = "a failure here is the failure of the test that called"
+)]
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -313,10 +317,17 @@ fn files_that_are_no_text_are_refused() {
     assert!(refusal(&folder_as_file, "folder").contains("--config"));
 }
 
+/// Flags, environment, and what the message holds.
+type WrongPlace = (
+    &'static [&'static str],
+    &'static [(&'static str, &'static str)],
+    &'static [&'static str],
+);
+
 #[test]
 fn flags_and_variables_are_named_when_they_are_wrong() {
     let folder = folder();
-    let cases: &[(&[&str], &[(&str, &str)], &[&str])] = &[
+    let cases: &[WrongPlace] = &[
         (&["--workers", "0"], &[], &["--workers", "1 to 256"]),
         (&["--listen", "x"], &[], &["--listen", "\"x\""]),
         (&[], &[("RUPOR_LISTEN", "x")], &["RUPOR_LISTEN", "\"x\""]),

@@ -5,6 +5,7 @@
 //! - `publish`, `connect`: the clients.
 
 pub(crate) mod arguments;
+mod banner;
 pub(crate) mod connect;
 mod echo;
 pub(crate) mod publish;

@@ -1,0 +1,115 @@
+//! What demo mode prints at its start: what to open, what to try, and what is trusted here and must not be elsewhere.
+
+use crate::config::InletAddress;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+/// What the text is made of: addresses as they were bound.
+#[derive(Debug)]
+pub(super) struct Demo<'a> {
+    /// Where browsers connect.
+    pub(super) listen: SocketAddr,
+    /// Where lines come in; the first is shown.
+    pub(super) inlets: &'a [InletAddress],
+    /// The key of this run. It is printed on purpose: demo mode trusts whoever sits at this machine.
+    pub(super) api_key: &'a str,
+    /// Whether browsers use TLS.
+    pub(super) secure: bool,
+    /// Whether the output is a terminal that shows colours.
+    pub(super) colour: bool,
+}
+
+/// The publication of the article, which every example sends.
+const PUBLICATION: &str = r#"{"user":"tester01","message":"test"}"#;
+
+impl Demo<'_> {
+    /// The whole text, with a line end at its end.
+    pub(super) fn text(&self) -> String {
+        let bold = |text: &str| self.paint("1", text);
+        let dim = |text: &str| self.paint("2", text);
+        let (http, ws) = if self.secure {
+            ("https", "wss")
+        } else {
+            ("http", "ws")
+        };
+        let address = self.listen;
+        let mut text = format!(
+            "\n  {}\n\n  Open      {}   {}\n            {}   {}\n\n",
+            bold(&format!("rupor {}, demo mode", env!("CARGO_PKG_VERSION"))),
+            bold(&format!("{http}://{address}/")),
+            dim("a chat, and a form that sends to a user"),
+            bold(&format!("{http}://{address}/console")),
+            dim("a test console"),
+        );
+        let page = format!("new WebSocket(\"{ws}://{address}/?user=tester01\")");
+        // Writing into a String does not fail.
+        let _ = writeln!(text, "  Listen    {page}\n");
+        let _ = writeln!(
+            text,
+            "  Send      {}\n",
+            dim("each of these reaches tester01, from any shell here:")
+        );
+        for command in self.commands() {
+            let _ = writeln!(text, "{command}\n");
+        }
+        let _ = writeln!(
+            text,
+            "  {}",
+            self.paint("1;33", "Trusted here, and never to be in production:")
+        );
+        for line in TRUSTED {
+            let _ = writeln!(text, "    - {line}");
+        }
+        text.push_str("  For a real site: rupor serve. This ends with Ctrl-C.\n\n");
+        text
+    }
+
+    /// Commands that work as they are printed, one a line.
+    fn commands(&self) -> Vec<String> {
+        let (scheme, insecure) = if self.secure {
+            ("https", " -k")
+        } else {
+            ("http", "")
+        };
+        let mut commands = vec![format!(
+            "curl -sS{insecure} -H 'Authorization: Bearer {}' -H 'Content-Type: application/json' \
+             -d '{PUBLICATION}' {scheme}://{}/api/publish",
+            self.api_key, self.listen,
+        )];
+        let Some(inlet) = self.inlets.first() else {
+            return commands;
+        };
+        // -w 1 ends each kind of netcat a second after the last answer; -N and -q are not known to all of them.
+        let (php, nc) = match inlet {
+            InletAddress::Tcp(address) => {
+                let (ip, port) = (address.ip(), address.port());
+                (format!("tcp://{address}"), format!("nc -w 1 {ip} {port}"))
+            }
+            InletAddress::Unix(path) => {
+                let path = path.display();
+                (format!("unix://{path}"), format!("nc -w 1 -U {path}"))
+            }
+        };
+        commands.push(format!(
+            "php -r 'fwrite(stream_socket_client(\"{php}\"), json_encode([\"user\" => \"tester01\", \
+             \"message\" => \"test\"]).\"\\n\");'"
+        ));
+        commands.push(format!("echo '{PUBLICATION}' | {nc}"));
+        commands
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.colour {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+const TRUSTED: &[&str] = &[
+    "?user=NAME is believed: anybody can be anybody, and join every channel",
+    "pages from any port of this machine and from files (Origin: null) may connect",
+    "the line inlet asks for no password: whoever runs a program here can send to everybody",
+    "the API key above is shown by the start page; it is a new one at every start",
+];

@@ -1,0 +1,223 @@
+//! Every metric: name, kind, unit, help, and where its value is.
+
+use super::Snapshot;
+
+/// Whether a number only grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Grows from the start; shown as `…_total`.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+}
+
+/// A metric's values.
+pub(super) enum Samples {
+    /// One.
+    One(u64),
+    /// One for each value of a label.
+    By(&'static str, Vec<(String, u64)>),
+}
+
+/// A metric.
+pub(super) struct Metric {
+    /// Without the prefix `rupor_`, the unit and `_total`.
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    /// Stands at the end of the name.
+    pub(super) unit: Option<&'static str>,
+    /// Without a full stop.
+    pub(super) help: &'static str,
+    pub(super) samples: fn(&Snapshot) -> Samples,
+}
+
+const fn counter(
+    name: &'static str,
+    help: &'static str,
+    samples: fn(&Snapshot) -> Samples,
+) -> Metric {
+    Metric {
+        name,
+        kind: Kind::Counter,
+        unit: None,
+        help,
+        samples,
+    }
+}
+
+const fn gauge(
+    name: &'static str,
+    help: &'static str,
+    samples: fn(&Snapshot) -> Samples,
+) -> Metric {
+    Metric {
+        kind: Kind::Gauge,
+        ..counter(name, help, samples)
+    }
+}
+
+impl Metric {
+    const fn in_unit(self, unit: &'static str) -> Self {
+        Self {
+            unit: Some(unit),
+            ..self
+        }
+    }
+}
+
+fn one(value: u64) -> Samples {
+    Samples::One(value)
+}
+
+fn count(value: usize) -> Samples {
+    Samples::One(u64::try_from(value).unwrap_or(u64::MAX))
+}
+
+fn by<L: ToString>(label: &'static str, values: impl IntoIterator<Item = (L, u64)>) -> Samples {
+    let values = values
+        .into_iter()
+        .map(|(label, value)| (label.to_string(), value));
+    Samples::By(label, values.collect())
+}
+
+/// All of them, in the order of the page.
+pub(super) static METRICS: &[Metric] = &[
+    gauge(
+        "build",
+        "The program that runs: 1, with its version as the label",
+        |_| by("version", [(env!("CARGO_PKG_VERSION"), 1)]),
+    ),
+    gauge(
+        "start_time",
+        "When the program was started, since 1970",
+        |s| one(s.started_at),
+    )
+    .in_unit("seconds"),
+    gauge("connections", "WebSockets open now", |s| {
+        one(s.server.connections)
+    }),
+    gauge(
+        "worker_connections",
+        "WebSockets open now, by worker thread",
+        |s| {
+            by(
+                "worker",
+                (0..)
+                    .zip(s.server.connections_per_worker.iter().copied())
+                    .map(|(w, n): (u32, u64)| (w, n)),
+            )
+        },
+    ),
+    gauge(
+        "openings",
+        "Connections accepted that are no WebSockets yet, or HTTP",
+        |s| one(s.server.openings),
+    ),
+    counter("accepted", "TCP connections accepted", |s| {
+        one(s.server.accepted)
+    }),
+    counter(
+        "accept_errors",
+        "Attempts to accept that failed, most often for want of file descriptors",
+        |s| one(s.server.accept_errors),
+    ),
+    counter("opened", "WebSockets opened", |s| one(s.server.opened)),
+    counter(
+        "closed",
+        "WebSockets closed, by close code (RFC 6455 §7.4)",
+        |s| by("code", s.server.closed.iter().copied()),
+    ),
+    counter(
+        "dropped",
+        "WebSockets that the server dropped, by reason",
+        |s| {
+            by(
+                "reason",
+                s.server
+                    .dropped
+                    .iter()
+                    .map(|(reason, count)| (reason.label(), *count)),
+            )
+        },
+    ),
+    counter(
+        "refused",
+        "Connections and upgrades refused, by reason",
+        |s| {
+            by(
+                "reason",
+                s.server
+                    .refused
+                    .iter()
+                    .map(|(reason, count)| (reason.label(), *count)),
+            )
+        },
+    ),
+    counter(
+        "received_messages",
+        "Messages received from browsers",
+        |s| one(s.server.messages_in),
+    ),
+    counter("received", "Bytes received on WebSockets, below TLS", |s| {
+        one(s.server.bytes_in)
+    })
+    .in_unit("bytes"),
+    counter(
+        "sent_frames",
+        "Message frames queued for browsers, one for each connection that gets it",
+        |s| one(s.server.frames_out),
+    ),
+    counter("sent", "Bytes sent on WebSockets, below TLS", |s| {
+        one(s.server.bytes_out)
+    })
+    .in_unit("bytes"),
+    gauge("backlog", "Bytes that wait for slow browsers now", |s| {
+        one(s.server.backlog_bytes)
+    })
+    .in_unit("bytes"),
+    counter(
+        "handler_panics",
+        "Panics in a connection's callbacks; each ended one connection",
+        |s| one(s.server.panics),
+    ),
+    gauge("users", "Users with a connection", |s| {
+        count(s.gateway.users)
+    }),
+    gauge("channels", "Channels with a subscription", |s| {
+        count(s.gateway.channels)
+    }),
+    gauge(
+        "subscriptions",
+        "Subscriptions: a connection in a channel",
+        |s| count(s.gateway.subscriptions),
+    ),
+    counter("publications", "Publications taken", |s| {
+        one(s.gateway.publications)
+    }),
+    counter(
+        "publications_refused",
+        "Publications refused, by reason",
+        |s| {
+            by(
+                "reason",
+                [
+                    ("overloaded", s.gateway.publications_overloaded),
+                    ("invalid", s.gateway.publications_refused),
+                ],
+            )
+        },
+    ),
+    counter(
+        "unanswered_messages",
+        "Messages from browsers that were dropped, by reason",
+        |s| {
+            by(
+                "reason",
+                [
+                    ("no_application", s.gateway.dropped_no_application),
+                    ("unidentified", s.gateway.dropped_unidentified),
+                ],
+            )
+        },
+    ),
+];
