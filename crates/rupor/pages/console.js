@@ -310,7 +310,7 @@ at("send-file").addEventListener("click", sendFile);
 at("file").addEventListener("change", showFile);
 at("binary-type").addEventListener("change", (event) => { if (socket) socket.binaryType = event.target.value; });
 at("close-reason").addEventListener("input", (event) => {
-  at("close-reason-bytes").textContent = `${bytesOf(event.target.value)} of ${REASON_BYTES_MAX} bytes`;
+  at("close-reason-bytes").textContent = `${bytesOf(event.target.value)}/${REASON_BYTES_MAX} bytes`;
 });
 at("message").addEventListener("keydown", (event) => {
   if (event.key === "Escape") event.target.value = "";
