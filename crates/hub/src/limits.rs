@@ -27,8 +27,8 @@ impl Default for Limits {
         Self {
             channels_max: 1_000_000,
             subscriptions_per_connection_max: 128,
-            connections_per_user_max: 1_000,
-            connections_per_cookie_max: 1_000,
+            connections_per_user_max: 10_000,
+            connections_per_cookie_max: 10_000,
             users_per_publication_max: 1_000,
             channel_name_bytes_max: 200,
             user_name_bytes_max: 200,

@@ -2,72 +2,198 @@
 //!
 //! [`Gateway`] is the one thing that inlets, applications and the workers' handlers share. It owns the hub behind one
 //! lock; what the hub decides is put into the workers' inboxes while that lock is held, so that every worker sees the
-//! publications of a channel in the same order. The lock is held for no I/O and nothing is awaited under it.
+//! publications of a channel, and the subscriptions among them, in the same order. All of a publication goes into the
+//! inboxes or nothing does. Under the lock nothing is awaited, and no socket, application or broker is called.
 //!
-//! Start at [`Gateway::publish`] for the way from the site to a browser, at `handler` for the way back, at
-//! `admission` for who is let in.
+//! Order of locks: an application's own, the hub's, the inboxes'.
+//!
+//! Start at [`Gateway::publish`] for the way from the site to a browser, at [`WorkerHandler`] for the way back, at
+//! [`Admission`] for who is let in.
 
+mod admission;
+mod clock;
+mod close;
+mod conversation;
+mod effects;
 mod error;
+mod handler;
+mod rules;
 mod settings;
 mod types;
 
+pub(crate) use admission::{Admission, Admitted};
+pub(crate) use clock::Clock;
+pub(crate) use close::{Closing, DISCONNECTED, TABLE as CLOSE_CODES};
 pub(crate) use error::PublishError;
+pub(crate) use handler::WorkerHandler;
+pub(crate) use rules::path_match;
 pub(crate) use rupor_hub::{ConnectionId, Target};
 pub(crate) use settings::Settings;
 pub(crate) use types::{ChannelStatus, Counts, Publish, Receipt, UserStatus};
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use rupor_hub::Hub;
+use crate::broker::{Broker, Memory, Node, Receipts};
+use crate::outlet::Routes;
+use rupor_hub::{Command, Effect, Hub, Kind, Publication, Refused};
+use rupor_proto::CloseCode;
+use rupor_server::Handle;
+
+/// Longest close reason, in bytes: what a close frame has room for beside its code (RFC 6455 §5.5.1).
+pub(crate) const CLOSE_REASON_BYTES_MAX: usize = 123;
 
 /// The gateway of this node.
 #[derive(Debug)]
 pub(crate) struct Gateway {
     settings: Settings,
+    routes: Routes,
     hub: Mutex<Hub>,
+    server: OnceLock<Handle>,
+    broker: Box<dyn Broker>,
+    counters: Counters,
+}
+
+/// What happened since the start.
+#[derive(Debug, Default)]
+struct Counters {
+    publications: AtomicU64,
+    publications_overloaded: AtomicU64,
+    publications_refused: AtomicU64,
+    messages_in: AtomicU64,
+    dropped_no_application: AtomicU64,
+    dropped_unidentified: AtomicU64,
 }
 
 impl Gateway {
     /// A gateway with nobody on it. It sends nothing before it is attached to a server.
     pub(crate) fn new(settings: Settings) -> Arc<Self> {
-        let hub = Mutex::new(Hub::new(settings.limits.clone()));
-        Arc::new(Self { settings, hub })
+        Arc::new_cyclic(|node: &std::sync::Weak<Self>| {
+            let broker = Box::new(Memory::new(node.clone()));
+            let hub = Mutex::new(Hub::new(settings.limits.clone()));
+            let routes = Routes::new(&settings.applications, &settings.clock);
+            Self {
+                settings,
+                routes,
+                hub,
+                server: OnceLock::new(),
+                broker,
+                counters: Counters::default(),
+            }
+        })
+    }
+
+    /// Gives the gateway the server whose connections it looks after. Only the first one counts; each
+    /// [`WorkerHandler`] does this too.
+    pub(crate) fn attach(&self, server: Handle) {
+        let _ = self.server.set(server);
     }
 
     /// Publishes a batch in its order; each result stands at its publication's place.
     ///
-    /// What is published is ordered by the moment of this call, not by when the future is polled.
+    /// What is published is ordered by the moment of this call, not by when the future is polled. Dropping the future
+    /// takes nothing back.
     pub(crate) fn publish(
         &self,
         batch: Vec<Publish>,
-    ) -> impl Future<Output = Vec<Result<Receipt, PublishError>>> + Send + 'static {
-        let results: Vec<_> = batch
-            .iter()
-            .map(|_| Err(PublishError::Unavailable))
-            .collect();
-        std::future::ready(results)
+    ) -> impl Future<Output = Receipts> + Send + 'static {
+        self.broker.publish(batch)
     }
 
     /// Closes the connections of a target; how many.
     ///
     /// # Errors
     /// The code is none that an application may use (1000, 3000 to 4999; RFC 6455 §7.4), the reason is over 123
-    /// bytes (§5.5), or a worker's inbox is full.
+    /// bytes (§5.5), or a worker's inbox is full. Then none is closed.
     pub(crate) fn disconnect(
         &self,
         target: Target,
         code: u16,
         reason: &str,
     ) -> Result<usize, PublishError> {
-        let _ = (target, code, reason);
-        Err(PublishError::Unavailable)
+        if !matches!(code, 1000 | 3000..=4999) {
+            return Err(PublishError::BadCloseCode);
+        }
+        if reason.len() > CLOSE_REASON_BYTES_MAX {
+            return Err(PublishError::CloseReasonTooLong);
+        }
+        let reason = reason.into();
+        self.apply(Command::Disconnect {
+            target,
+            code,
+            reason,
+        })
+    }
+
+    /// Subscribes a connection to a channel; false: it was subscribed already.
+    ///
+    /// What is published after this call arrives; what was published before does not, even where it is still waiting
+    /// for the worker: the subscription takes its place in the worker's inbox behind it.
+    ///
+    /// # Errors
+    /// The hub's reason, or a full inbox; then nothing has changed.
+    pub(crate) fn subscribe(
+        &self,
+        connection: ConnectionId,
+        channel: &str,
+    ) -> Result<bool, PublishError> {
+        let channel: Arc<str> = channel.into();
+        let mut hub = self.hub();
+        let mut effects = Vec::new();
+        let command = Command::Subscribe {
+            connection,
+            channel: Arc::clone(&channel),
+        };
+        let outcome = hub.apply(command, &mut effects)?;
+        if let Err(error) = self.carry_out(effects) {
+            // Room can only be known by asking for it; under the hub's lock nobody has seen the subscription yet.
+            let _ = hub.apply(
+                Command::Unsubscribe {
+                    connection,
+                    channel,
+                },
+                &mut Vec::new(),
+            );
+            return Err(error);
+        }
+        Ok(outcome.connections > 0)
+    }
+
+    /// Ends a subscription; false: there was none. What was published before may still arrive.
+    ///
+    /// # Errors
+    /// The hub's reason, or a full inbox; then nothing has changed.
+    pub(crate) fn unsubscribe(
+        &self,
+        connection: ConnectionId,
+        channel: &str,
+    ) -> Result<bool, PublishError> {
+        let channel: Arc<str> = channel.into();
+        let mut hub = self.hub();
+        let mut effects = Vec::new();
+        let command = Command::Unsubscribe {
+            connection,
+            channel: Arc::clone(&channel),
+        };
+        let outcome = hub.apply(command, &mut effects)?;
+        if let Err(error) = self.carry_out(effects) {
+            let _ = hub.apply(
+                Command::Subscribe {
+                    connection,
+                    channel,
+                },
+                &mut Vec::new(),
+            );
+            return Err(error);
+        }
+        Ok(outcome.connections > 0)
     }
 
     /// Whether a user is online on this node, and by which connections.
     pub(crate) fn user(&self, user: &str) -> UserStatus {
-        UserStatus {
-            connections: self.hub().user(user).collect(),
-        }
+        let mut connections: Vec<_> = self.hub().user(user).collect();
+        connections.sort_unstable();
+        UserStatus { connections }
     }
 
     /// Who listens to a channel on this node.
@@ -77,15 +203,22 @@ impl Gateway {
         }
     }
 
-    /// What there is now.
+    /// What there is now, and what there was since the start.
     pub(crate) fn counts(&self) -> Counts {
         let hub = self.hub().counts();
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.counters;
         Counts {
             connections: hub.connections,
             users: hub.users,
             channels: hub.channels,
             subscriptions: hub.subscriptions,
-            ..Counts::default()
+            publications: load(&counters.publications),
+            publications_overloaded: load(&counters.publications_overloaded),
+            publications_refused: load(&counters.publications_refused),
+            messages_in: load(&counters.messages_in),
+            dropped_no_application: load(&counters.dropped_no_application),
+            dropped_unidentified: load(&counters.dropped_unidentified),
         }
     }
 
@@ -94,8 +227,140 @@ impl Gateway {
         &self.settings
     }
 
+    /// Enters a connection with its channels, all or nothing.
+    fn open(
+        &self,
+        connection: ConnectionId,
+        kind: Kind,
+        user: Option<Arc<str>>,
+        cookie: Option<Arc<str>>,
+        channels: Vec<Arc<str>>,
+    ) -> Result<(), PublishError> {
+        let mut hub = self.hub();
+        let open = Command::Open {
+            connection,
+            kind,
+            user,
+            cookie,
+        };
+        hub.apply(open, &mut Vec::new())?;
+        self.subscribe_all(&mut hub, connection, channels)
+            .inspect_err(|_| {
+                let _ = hub.apply(Command::Close { connection }, &mut Vec::new());
+            })
+    }
+
+    /// Says who a connection is and subscribes it to what it asked for at the upgrade. After an error the connection is
+    /// to be closed.
+    fn identify(
+        &self,
+        connection: ConnectionId,
+        user: Option<Arc<str>>,
+        channels: Vec<Arc<str>>,
+    ) -> Result<(), PublishError> {
+        let mut hub = self.hub();
+        if let Some(user) = user {
+            hub.apply(Command::Identify { connection, user }, &mut Vec::new())?;
+        }
+        self.subscribe_all(&mut hub, connection, channels)
+    }
+
+    fn subscribe_all(
+        &self,
+        hub: &mut Hub,
+        connection: ConnectionId,
+        channels: Vec<Arc<str>>,
+    ) -> Result<(), PublishError> {
+        let mut effects = Vec::new();
+        for channel in channels {
+            hub.apply(
+                Command::Subscribe {
+                    connection,
+                    channel,
+                },
+                &mut effects,
+            )?;
+        }
+        self.carry_out(effects)
+    }
+
+    fn close(&self, connection: ConnectionId) {
+        // The only refusal is that it is gone, and then it is.
+        let _ = self
+            .hub()
+            .apply(Command::Close { connection }, &mut Vec::new());
+    }
+
+    /// For commands that change nothing in the hub: effects go out or nothing happened.
+    fn apply(&self, command: Command) -> Result<usize, PublishError> {
+        let mut hub = self.hub();
+        let mut effects = Vec::new();
+        let outcome = hub.apply(command, &mut effects)?;
+        self.carry_out(effects)?;
+        Ok(outcome.connections)
+    }
+
+    /// Puts effects into the workers' inboxes, all or nothing. Called with the hub's lock held.
+    fn carry_out(&self, effects: Vec<Effect>) -> Result<(), PublishError> {
+        if effects.is_empty() {
+            return Ok(());
+        }
+        let server = self.server.get().ok_or(PublishError::Unavailable)?;
+        let commands = effects::to_commands(effects, server.workers());
+        server
+            .submit(commands)
+            .map_err(|_| PublishError::Overloaded)
+    }
+
     fn hub(&self) -> MutexGuard<'_, Hub> {
-        // The hub changes its state last and cannot panic half way: what a panicking thread left is whole.
+        // Nothing panics under this lock; if something did, the hub's tables would still be whole.
         self.hub.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+impl Node for Gateway {
+    fn deliver(&self, publish: Publish) -> Result<Receipt, PublishError> {
+        let Publish {
+            target,
+            exclude,
+            body,
+        } = publish;
+        let publication = Publication { text: body };
+        let outcome = self.apply(Command::Publish {
+            target,
+            exclude,
+            publication,
+        });
+        let counter = match outcome {
+            Ok(_) => &self.counters.publications,
+            Err(PublishError::Overloaded) => &self.counters.publications_overloaded,
+            Err(_) => &self.counters.publications_refused,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        outcome.map(|connections| Receipt { connections })
+    }
+}
+
+impl From<Refused> for PublishError {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+/// The hub's number of a server's connection.
+fn hub_id(id: rupor_server::ConnectionId) -> ConnectionId {
+    ConnectionId(id.as_u64())
+}
+
+/// The server's number of a hub's connection.
+fn server_id(id: ConnectionId) -> rupor_server::ConnectionId {
+    rupor_server::ConnectionId::from_u64(id.0)
+}
+
+/// The code as the protocol crate has it.
+fn close_code(code: u16) -> CloseCode {
+    CloseCode::new(code)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! What a gateway is made with.
 
+use super::Clock;
+use super::effects::topic_bytes_max;
 use crate::config::{ApplicationRule, ChannelRule, Config, Mode};
 use rupor_hub::Limits;
 use std::time::Duration;
@@ -21,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) loopback_hosts_only: bool,
     /// How long a connection may stay unidentified after the 101.
     pub(crate) identify_deadline: Duration,
+    /// The time of day.
+    pub(crate) clock: Clock,
 }
 
 impl Default for Settings {
@@ -33,6 +37,7 @@ impl Default for Settings {
             cookie_name: "PHPSESSID".to_owned(),
             loopback_hosts_only: false,
             identify_deadline: Duration::from_secs(5),
+            clock: Clock::system(),
         }
     }
 }
@@ -53,5 +58,26 @@ impl Settings {
             identify_deadline: config.identify_deadline,
             ..Self::default()
         }
+    }
+
+    /// Makes the server's limits of topics large enough for the gateway's: a connection is subscribed to its channels
+    /// and to what is for everybody, and a channel's topic is a little longer than its name.
+    pub(crate) fn fit(&self, limits: &mut rupor_server::Limits) {
+        let raise = |limit: &mut usize, needed: usize| *limit = (*limit).max(needed);
+        raise(
+            &mut limits.subscriptions_max,
+            self.limits.subscriptions_per_connection_max + 1,
+        );
+        // Each kind of receiver has a topic of its own for a channel.
+        let topics = self
+            .limits
+            .channels_max
+            .saturating_add(1)
+            .saturating_mul(rupor_hub::Kind::COUNT);
+        raise(&mut limits.topics_max, topics);
+        raise(
+            &mut limits.topic_bytes_max,
+            topic_bytes_max(self.limits.channel_name_bytes_max),
+        );
     }
 }

@@ -1,3 +1,63 @@
-//! The application on a path.
+//! The application on a path: where messages from browsers go.
+//!
+//! An [`Outlet`] is called on the worker thread that owns the connection and must not block. It answers through the
+//! [`Conversation`] that it is lent for the call, or later, from any thread, through the
+//! [`Gateway`](crate::gateway::Gateway) with the connection's number: `publish` to it, `subscribe`, `unsubscribe`,
+//! `disconnect`. That is the seam for PHP workers, php-fpm and webhooks: such an outlet puts the message into a bounded
+//! queue of its own, returns, and answers when the answer is there.
+//!
+//! Where no outlet answers on a path, browsers only listen: what they send is dropped, counted
+//! ([`Counts::dropped_no_application`](crate::gateway::Counts)) and logged at level `debug`.
+//!
+//! An outlet may hold a lock of its own while it uses a conversation (order of locks: outlet, hub, inboxes); it must not
+//! call the gateway from under a lock that `on_open`, `on_message` or `on_close` of another outlet can wait for.
 
 mod chat;
+mod echo;
+mod routes;
+
+pub(crate) use chat::Chat;
+pub(crate) use echo::Echo;
+pub(crate) use routes::Routes;
+
+use crate::gateway::{ConnectionId, Publish, PublishError};
+use rupor_proto::{CloseCode, Message};
+use std::fmt;
+
+/// An application. One instance serves all connections on its paths, on all workers.
+pub(crate) trait Outlet: fmt::Debug + Send + Sync {
+    /// A connection opened and is known as far as it has to be.
+    fn on_open(&self, conversation: &mut dyn Conversation) {
+        let _ = conversation;
+    }
+
+    /// A message came from it.
+    fn on_message(&self, conversation: &mut dyn Conversation, message: Message<'_>);
+
+    /// It is gone: sending to it does nothing any more. Comes once for every `on_open`.
+    fn on_close(&self, conversation: &mut dyn Conversation) {
+        let _ = conversation;
+    }
+}
+
+/// What an application can do about a connection while it is called.
+pub(crate) trait Conversation {
+    /// The connection.
+    fn connection(&self) -> ConnectionId;
+    /// Who it is.
+    fn user(&self) -> Option<&str>;
+    /// The path that it opened, as it was sent.
+    fn path(&self) -> &str;
+    /// Sends to this connection, in its dialect. A connection that is closing or too slow takes nothing; it is closed for
+    /// that by others.
+    fn send(&mut self, message: Message<'_>);
+    /// Subscribes this connection to a channel, whatever the rules for browsers say; everything that is published in it
+    /// after this call arrives, nothing that was published before.
+    fn subscribe(&mut self, channel: &str) -> Result<(), PublishError>;
+    /// Ends a subscription; what was published before may still arrive.
+    fn unsubscribe(&mut self, channel: &str) -> Result<(), PublishError>;
+    /// Publishes. `Err` is what is known now; a broker that answers later refuses in the log.
+    fn publish(&mut self, publish: Publish) -> Result<(), PublishError>;
+    /// Begins the closing handshake.
+    fn close(&mut self, code: CloseCode, reason: &str);
+}

@@ -1,0 +1,197 @@
+//! Who is let in: `Host`, `Origin`, identity, subprotocol and channels of an upgrade request, in that order.
+//!
+//! Whoever is refused gets a status and a reason in words; nothing of a token is in either. Browsers show a script
+//! neither, so what a page's author must be able to tell apart is said again by close codes where the connection gets
+//! that far.
+
+use super::rules::{Right, allows};
+use super::{Gateway, PublishError};
+use crate::auth::origin::{Hosts, Origins};
+use crate::auth::{Auth, Identified, Identity, is_token_subprotocol};
+use crate::dialect::{self, V1_SUBPROTOCOL};
+use crate::outlet::Outlet;
+use rupor_hub::{Kind, Refused, is_channel_name};
+use rupor_proto::handshake::select_subprotocol;
+use rupor_server::{Admit, Refusal, UpgradeRequest};
+use std::fmt;
+use std::sync::Arc;
+
+/// The query parameter that names a channel; may come several times.
+const CHANNEL_PARAMETER: &str = "channel";
+
+/// Decides about upgrades.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    gateway: Arc<Gateway>,
+    auth: Arc<Auth>,
+    origins: Origins,
+    hosts: Hosts,
+}
+
+/// What was found out about a connection that may open.
+pub(crate) struct Admitted {
+    /// Who it is; `None`: the first message will say.
+    pub(super) identity: Option<Identity>,
+    /// The dialect that it speaks.
+    pub(super) kind: Kind,
+    /// The site's cookie that it came with.
+    pub(super) cookie: Option<Arc<str>>,
+    /// The channels in its address; allowed, as far as its identity is known.
+    pub(super) channels: Vec<Arc<str>>,
+    /// The application on its path.
+    pub(super) outlet: Option<Arc<dyn Outlet>>,
+    /// Its path, for the application.
+    pub(super) path: Box<str>,
+}
+
+/// A cookie is as good as a password: it is in no log.
+impl fmt::Debug for Admitted {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Admitted")
+            .field("identity", &self.identity)
+            .field("kind", &self.kind)
+            .field("channels", &self.channels)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Admission {
+    /// Admits to this gateway those who come from these origins and whom `auth` believes.
+    pub(crate) fn new(gateway: Arc<Gateway>, auth: Arc<Auth>, origins: Origins) -> Self {
+        let hosts = if gateway.settings().loopback_hosts_only {
+            Hosts::Loopback
+        } else {
+            Hosts::Any
+        };
+        Self {
+            gateway,
+            auth,
+            origins,
+            hosts,
+        }
+    }
+
+    fn decide(
+        &self,
+        request: &UpgradeRequest,
+    ) -> Result<rupor_server::Admitted<Admitted>, Refusal> {
+        self.check_place(request)?;
+        let offered = &request.subprotocols;
+        let identity = match self
+            .auth
+            .at_upgrade(request)
+            .map_err(|error| Refusal::new(error.status(), error.to_string()))?
+        {
+            Identified::Known(identity) => Some(identity),
+            Identified::FirstMessage => None,
+        };
+        let subprotocol = self.select(request.path(), offered);
+        let channels = self.channels(request.query().unwrap_or_default(), identity.as_ref())?;
+        let outlet = self.gateway.routes.outlet(request.path()).cloned();
+        // Only an application asks for it.
+        let path = if outlet.is_some() {
+            request.path().into()
+        } else {
+            Box::default()
+        };
+        let cookie = request
+            .cookie(&self.gateway.settings().cookie_name)
+            .map(Arc::from);
+        let kind = dialect::kind_for(subprotocol);
+        let admitted = Admitted {
+            identity,
+            kind,
+            cookie,
+            channels,
+            outlet,
+            path,
+        };
+        Ok(rupor_server::Admitted::new(admitted).subprotocol(subprotocol))
+    }
+
+    /// Whether the page may connect, and whether it meant us.
+    fn check_place(&self, request: &UpgradeRequest) -> Result<(), Refusal> {
+        if !self.hosts.allow(request.host()) {
+            let reason = "this server answers to localhost only: it runs in demo mode";
+            return Err(Refusal::new(421, reason));
+        }
+        self.origins
+            .check(&request.headers, request.secure)
+            .map_err(|error| Refusal::new(403, error.to_string()))
+    }
+
+    /// The first subprotocol of the client's list that may be spoken on this path (RFC 6455 §4.2.2 /subprotocol/).
+    fn select<'r>(&self, path: &str, offered: &'r [String]) -> Option<&'r str> {
+        let settings = self.gateway.settings();
+        let known: Vec<&str> = [V1_SUBPROTOCOL]
+            .into_iter()
+            .chain(
+                self.gateway
+                    .routes
+                    .subprotocols(path)
+                    .iter()
+                    .map(String::as_str),
+            )
+            .chain(settings.subprotocols.iter().map(String::as_str))
+            // It would be echoed, with the token in it.
+            .filter(|name| !is_token_subprotocol(name))
+            .collect();
+        select_subprotocol(offered, &known)
+    }
+
+    fn channels(&self, query: &str, identity: Option<&Identity>) -> Result<Vec<Arc<str>>, Refusal> {
+        let settings = self.gateway.settings();
+        let limits = &settings.limits;
+        let mut channels: Vec<Arc<str>> = Vec::new();
+        let asked = form_urlencoded::parse(query.as_bytes())
+            .filter(|(name, _)| name == CHANNEL_PARAMETER)
+            .map(|(_, channel)| channel);
+        for channel in asked {
+            if !is_channel_name(&channel, limits.channel_name_bytes_max) {
+                return Err(refusal(400, Refused::BadChannelName));
+            }
+            if channels.iter().any(|known| **known == *channel) {
+                continue;
+            }
+            if channels.len() >= limits.subscriptions_per_connection_max {
+                return Err(refusal(400, Refused::TooManySubscriptions));
+            }
+            if let Some(identity) = identity
+                && !allows(
+                    &settings.channels,
+                    Right::Subscribe,
+                    &channel,
+                    identity.user.as_deref(),
+                )
+            {
+                let reason = format!("the channel {channel} is not for this connection");
+                return Err(Refusal::new(403, reason));
+            }
+            channels.push(channel.into());
+        }
+        Ok(channels)
+    }
+}
+
+impl Admit for Admission {
+    type Admission = Admitted;
+
+    async fn admit(
+        &self,
+        request: UpgradeRequest,
+    ) -> Result<rupor_server::Admitted<Admitted>, Refusal> {
+        self.decide(&request).inspect_err(|refusal| {
+            tracing::debug!(
+                status = refusal.status,
+                reason = refusal.reason,
+                "upgrade refused"
+            );
+        })
+    }
+}
+
+fn refusal(status: u16, refused: Refused) -> Refusal {
+    Refusal::new(status, PublishError::Refused(refused).to_string())
+}

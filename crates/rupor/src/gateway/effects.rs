@@ -1,0 +1,138 @@
+//! What the hub decided, as commands for the workers.
+//!
+//! A publication becomes a frame once per kind of receiver; the workers share it. One for named connections costs a command
+//! for each of them, one for a channel or for everybody a command for each worker.
+
+use super::{close_code, server_id};
+use crate::dialect::{self, Address};
+use rupor_hub::{ConnectionId, Effect, Kind};
+use rupor_proto::Frame;
+use rupor_server::{Command, Topic, WorkerId};
+
+/// The topic of everybody of a kind. A channel's topic begins with a digit, so the two never meet.
+pub(super) fn topic_of_all(kind: Kind) -> Topic {
+    Topic::from(format!("*{}", kind.0))
+}
+
+/// The topic of a kind's subscribers to a channel: one digit and the channel's name.
+fn topic_of_channel(kind: Kind, channel: &str) -> Topic {
+    Topic::from(format!("{}{channel}", kind.0))
+}
+
+/// Longest topic name for a channel's name of that length; see [`topic_of_channel`].
+pub(super) const fn topic_bytes_max(channel_name_bytes_max: usize) -> usize {
+    channel_name_bytes_max + 1
+}
+
+/// The commands that carry effects out on `workers` workers, in their order.
+pub(super) fn to_commands(effects: Vec<Effect>, workers: usize) -> Vec<(WorkerId, Command)> {
+    let mut commands = Vec::with_capacity(effects.len() * workers);
+    for effect in effects {
+        match effect {
+            Effect::Deliver {
+                connections,
+                kind,
+                user,
+                publication,
+            } => {
+                let address = Address {
+                    channel: None,
+                    user: user.as_deref(),
+                };
+                let frame = dialect::of_kind(kind).publication(address, &publication.text);
+                commands.extend(connections.into_iter().map(server_id).map(|to| {
+                    (
+                        to.worker(),
+                        Command::Send {
+                            to,
+                            frame: frame.clone(),
+                        },
+                    )
+                }));
+            }
+            Effect::Publish {
+                channel,
+                kind,
+                exclude,
+                publication,
+            } => {
+                let address = Address {
+                    channel: Some(&channel),
+                    user: None,
+                };
+                let frame = dialect::of_kind(kind).publication(address, &publication.text);
+                let topic = topic_of_channel(kind, &channel);
+                commands.extend(to_every_worker(workers, &topic, &frame, exclude));
+            }
+            Effect::Broadcast {
+                kind,
+                exclude,
+                publication,
+            } => {
+                let frame =
+                    dialect::of_kind(kind).publication(Address::default(), &publication.text);
+                commands.extend(to_every_worker(
+                    workers,
+                    &topic_of_all(kind),
+                    &frame,
+                    exclude,
+                ));
+            }
+            Effect::Subscribe {
+                connection,
+                kind,
+                channel,
+            } => {
+                let topic = topic_of_channel(kind, &channel);
+                let id = server_id(connection);
+                commands.push((id.worker(), Command::Subscribe { id, topic }));
+            }
+            Effect::Unsubscribe {
+                connection,
+                kind,
+                channel,
+            } => {
+                let topic = topic_of_channel(kind, &channel);
+                let id = server_id(connection);
+                commands.push((id.worker(), Command::Unsubscribe { id, topic }));
+            }
+            Effect::Disconnect {
+                connections,
+                code,
+                reason,
+            } => {
+                commands.extend(connections.into_iter().map(server_id).map(|id| {
+                    let reason = reason.to_string();
+                    (
+                        id.worker(),
+                        Command::Close {
+                            id,
+                            code: close_code(code),
+                            reason,
+                        },
+                    )
+                }));
+            }
+        }
+    }
+    commands
+}
+
+fn to_every_worker<'a>(
+    workers: usize,
+    topic: &'a Topic,
+    frame: &'a Frame,
+    exclude: Option<ConnectionId>,
+) -> impl Iterator<Item = (WorkerId, Command)> + 'a {
+    let exclude = exclude.map(server_id);
+    WorkerId::all(workers).map(move |worker| {
+        (
+            worker,
+            Command::Publish {
+                topic: topic.clone(),
+                frame: frame.clone(),
+                exclude,
+            },
+        )
+    })
+}

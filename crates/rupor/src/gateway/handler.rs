@@ -1,0 +1,501 @@
+//! The way back from a browser: what the workers call.
+//!
+//! A connection enters the hub in `on_open`, before its 101 leaves, so whatever is published once the client knows that
+//! it is connected finds it. It leaves the hub in `on_close`, before its application hears of that.
+//!
+//! A connection that was to say who it is by its first message has [`Settings::identify_deadline`] for it; until then it
+//! is in the hub without a user and without channels, and no application hears of it.
+
+use super::close::{
+    Closing, EXPIRED, FORBIDDEN, IDENTIFY_TIMEOUT, OVERLOADED, TOO_MANY, TOO_MANY_CHANNELS,
+    UNAUTHORIZED,
+};
+use super::conversation::Talk;
+use super::effects::topic_of_all;
+use super::rules::{Right, allows};
+use super::{Admitted, Gateway, Publish, PublishError, Target, hub_id};
+use crate::auth::{Auth, Identity};
+use crate::dialect::{self, Answer, Asked, Id};
+use crate::outlet::Outlet;
+use rupor_hub::{Kind, Refused};
+use rupor_proto::{Close, Message};
+use rupor_server::{Connection, Handle, Handler, Topic};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How much longer than its token says an identity is believed: clocks differ, and a token is let in for as long.
+const EXPIRY_GRACE_S: u64 = 30;
+
+/// The wall clock is asked again at least so often whether an identity has expired: it may be set.
+const EXPIRY_CHECK_MAX: Duration = Duration::from_secs(600);
+
+/// One worker's part of the gateway.
+#[derive(Debug)]
+pub(crate) struct WorkerHandler {
+    gateway: Arc<Gateway>,
+    auth: Arc<Auth>,
+    /// By kind: the topic of everybody.
+    everybody: Vec<Topic>,
+}
+
+/// What is kept of a connection on its worker.
+#[derive(Debug)]
+pub(crate) struct State {
+    phase: Phase,
+    kind: Kind,
+    user: Option<Arc<str>>,
+    /// When the identity expires, in seconds since 1970.
+    expires_at: Option<u64>,
+    /// Channels in the address of a connection that has not said yet who it is.
+    waiting: Vec<Arc<str>>,
+    outlet: Option<Arc<dyn Outlet>>,
+    path: Box<str>,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The first message will say who it is.
+    Unidentified,
+    /// Open.
+    Open,
+    /// It was refused and is being closed; nothing that it says counts.
+    Refused,
+}
+
+impl WorkerHandler {
+    /// The handler of one worker of `server`.
+    pub(crate) fn new(gateway: Arc<Gateway>, auth: Arc<Auth>, server: &Handle) -> Self {
+        gateway.attach(server.clone());
+        let kinds = (0..).map(Kind).take(dialect::ALL.len());
+        Self {
+            gateway,
+            auth,
+            everybody: kinds.map(topic_of_all).collect(),
+        }
+    }
+
+    /// Enters the connection in the hub.
+    fn enter(
+        &self,
+        connection: &mut Connection<'_>,
+        state: &mut State,
+        admitted: (Option<Arc<str>>, Vec<Arc<str>>),
+    ) -> Result<(), Closing> {
+        let (cookie, channels) = admitted;
+        if let Some(topic) = self.everybody.get(usize::from(state.kind.0))
+            && !connection.subscribe(topic)
+        {
+            return Err(OVERLOADED);
+        }
+        let id = hub_id(connection.id());
+        let user = state.user.clone();
+        self.gateway
+            .open(id, state.kind, user, cookie, channels)
+            .map_err(closing)
+    }
+
+    /// The connection is known as far as it has to be: the application hears of it.
+    fn begin(&self, connection: &mut Connection<'_>, state: &mut State) {
+        state.phase = Phase::Open;
+        self.set_expiry(connection, state);
+        self.with_outlet(connection, state, |outlet, talk| outlet.on_open(talk));
+    }
+
+    fn with_outlet(
+        &self,
+        connection: &mut Connection<'_>,
+        state: &State,
+        call: impl FnOnce(&dyn Outlet, &mut Talk<'_, '_>),
+    ) -> bool {
+        let Some(outlet) = &state.outlet else {
+            return false;
+        };
+        let mut talk = Talk {
+            gateway: &self.gateway,
+            connection,
+            kind: state.kind,
+            user: state.user.as_deref(),
+            path: &state.path,
+        };
+        call(&**outlet, &mut talk);
+        true
+    }
+
+    fn set_expiry(&self, connection: &mut Connection<'_>, state: &State) {
+        if let Some(expires_at) = state.expires_at {
+            let left = self.seconds_left(expires_at);
+            connection.set_timer(Duration::from_secs(left).min(EXPIRY_CHECK_MAX));
+        }
+    }
+
+    fn seconds_left(&self, expires_at: u64) -> u64 {
+        let now_s = self.gateway.settings().clock.now_ms() / 1000;
+        expires_at
+            .saturating_add(EXPIRY_GRACE_S)
+            .saturating_sub(now_s)
+    }
+
+    fn refuse(connection: &mut Connection<'_>, state: &mut State, closing: Closing) {
+        tracing::debug!(connection = %connection.id(), reason = closing.name, "connection refused");
+        state.phase = Phase::Refused;
+        connection.close(closing.code, &closing.reason());
+    }
+
+    /// Answers in the connection's dialect, if that says anything about it.
+    fn answer(connection: &mut Connection<'_>, kind: Kind, answer: &Answer<'_>, id: Option<&Id>) {
+        if let Some(text) = dialect::of_kind(kind).answer(answer, id) {
+            // A connection that cannot take it is being closed for that.
+            let _ = connection.send_text(&text);
+        }
+    }
+
+    /// The token that was to come, or a newer one of the same user.
+    fn authenticate(
+        &self,
+        connection: &mut Connection<'_>,
+        state: &mut State,
+        token: &str,
+        id: Option<&Id>,
+    ) {
+        let identity = match self.auth.first_message(token) {
+            Ok(identity) => identity,
+            Err(error) => {
+                let text = error.to_string();
+                let answer = Answer::Error {
+                    code: UNAUTHORIZED.name,
+                    text: &text,
+                };
+                Self::answer(connection, state.kind, &answer, id);
+                if state.phase == Phase::Unidentified {
+                    Self::refuse(connection, state, UNAUTHORIZED);
+                }
+                return;
+            }
+        };
+        if state.phase == Phase::Unidentified {
+            return self.identify(connection, state, identity, id);
+        }
+        if identity.user != state.user {
+            let text = Refused::AnotherUser.to_string();
+            let answer = Answer::Error {
+                code: Refused::AnotherUser.code(),
+                text: &text,
+            };
+            return Self::answer(connection, state.kind, &answer, id);
+        }
+        state.expires_at = identity.expires_at;
+        self.set_expiry(connection, state);
+        let answer = Answer::Authenticated {
+            user: state.user.as_deref(),
+        };
+        Self::answer(connection, state.kind, &answer, id);
+    }
+
+    fn identify(
+        &self,
+        connection: &mut Connection<'_>,
+        state: &mut State,
+        identity: Identity,
+        id: Option<&Id>,
+    ) {
+        let channels = std::mem::take(&mut state.waiting);
+        let rules = &self.gateway.settings().channels;
+        let user = identity.user.as_deref();
+        if !channels
+            .iter()
+            .all(|channel| allows(rules, Right::Subscribe, channel, user))
+        {
+            return Self::refuse(connection, state, FORBIDDEN);
+        }
+        let entered =
+            self.gateway
+                .identify(hub_id(connection.id()), identity.user.clone(), channels);
+        if let Err(error) = entered {
+            return Self::refuse(connection, state, closing(error));
+        }
+        state.user = identity.user;
+        state.expires_at = identity.expires_at;
+        let answer = Answer::Authenticated {
+            user: state.user.as_deref(),
+        };
+        Self::answer(connection, state.kind, &answer, id);
+        self.begin(connection, state);
+    }
+
+    fn carry_out(
+        &self,
+        connection: &mut Connection<'_>,
+        state: &State,
+        asked: Asked<'_>,
+    ) -> Result<Option<Answered>, Denied> {
+        let gateway = &self.gateway;
+        let id = hub_id(connection.id());
+        Ok(Some(match asked {
+            Asked::Subscribe(channel) => {
+                self.check(Right::Subscribe, &channel, state)?;
+                gateway.subscribe(id, &channel)?;
+                Answered::Subscribed(channel.into_owned())
+            }
+            Asked::Unsubscribe(channel) => {
+                gateway.unsubscribe(id, &channel)?;
+                Answered::Unsubscribed(channel.into_owned())
+            }
+            Asked::Publish { channel, text } => {
+                self.check(Right::Publish, &channel, state)?;
+                let target = Target::Channel(channel.into());
+                let publish = Publish {
+                    target,
+                    exclude: None,
+                    body: text.into(),
+                };
+                Answered::Published(gateway.publish_now(publish)?)
+            }
+            Asked::Ping => Answered::Pong,
+            Asked::ApplicationText(text) => {
+                self.to_outlet(connection, state, Message::Text(&text))?;
+                Answered::Sent
+            }
+            Asked::Application(message) => {
+                self.to_outlet(connection, state, message)?;
+                return Ok(None);
+            }
+            // Its caller has seen to it.
+            Asked::Auth(_) => return Ok(None),
+        }))
+    }
+
+    fn check(&self, right: Right, channel: &str, state: &State) -> Result<(), Denied> {
+        let rules = &self.gateway.settings().channels;
+        if allows(rules, right, channel, state.user.as_deref()) {
+            return Ok(());
+        }
+        Err(match right {
+            Right::Subscribe => Denied::Subscribe,
+            Right::Publish => Denied::Publish,
+        })
+    }
+
+    fn to_outlet(
+        &self,
+        connection: &mut Connection<'_>,
+        state: &State,
+        message: Message<'_>,
+    ) -> Result<(), Denied> {
+        if self.with_outlet(connection, state, |outlet, talk| {
+            outlet.on_message(talk, message)
+        }) {
+            return Ok(());
+        }
+        self.gateway
+            .counters
+            .dropped_no_application
+            .fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(
+            connection = %connection.id(),
+            bytes = message.len(),
+            "message dropped: no application on this path"
+        );
+        Err(Denied::NoApplication)
+    }
+}
+
+impl Handler for WorkerHandler {
+    type Admission = Admitted;
+    type State = State;
+
+    fn on_open(&mut self, connection: &mut Connection<'_>, admitted: Admitted) -> State {
+        let Admitted {
+            identity,
+            kind,
+            cookie,
+            channels,
+            outlet,
+            path,
+        } = admitted;
+        let identified = identity.is_some();
+        let (user, expires_at) = identity.map_or((None, None), |identity| {
+            (identity.user, identity.expires_at)
+        });
+        let phase = Phase::Unidentified;
+        let (channels, waiting) = if identified {
+            (channels, vec![])
+        } else {
+            (vec![], channels)
+        };
+        let mut state = State {
+            phase,
+            kind,
+            user,
+            expires_at,
+            waiting,
+            outlet,
+            path,
+        };
+        if let Err(closing) = self.enter(connection, &mut state, (cookie, channels)) {
+            Self::refuse(connection, &mut state, closing);
+            return state;
+        }
+        let number = connection.id().to_string();
+        let welcome = Answer::Welcome {
+            connection: number,
+            user: state.user.as_deref(),
+        };
+        Self::answer(connection, kind, &welcome, None);
+        if identified {
+            self.begin(connection, &mut state);
+        } else {
+            connection.set_timer(self.gateway.settings().identify_deadline);
+        }
+        state
+    }
+
+    fn on_message(
+        &mut self,
+        connection: &mut Connection<'_>,
+        state: &mut State,
+        message: Message<'_>,
+    ) {
+        let identified = match state.phase {
+            Phase::Unidentified => false,
+            Phase::Open => true,
+            Phase::Refused => return,
+        };
+        self.gateway
+            .counters
+            .messages_in
+            .fetch_add(1, Ordering::Relaxed);
+        let request = match dialect::of_kind(state.kind).decode(message, identified) {
+            Ok(request) => request,
+            Err(bad) => {
+                let answer = Answer::Error {
+                    code: bad.code,
+                    text: &bad.text,
+                };
+                return Self::answer(connection, state.kind, &answer, bad.id.as_ref());
+            }
+        };
+        let id = request.id.as_ref();
+        let result = match request.asked {
+            Asked::Auth(token) => return self.authenticate(connection, state, &token, id),
+            _ if !identified => {
+                self.gateway
+                    .counters
+                    .dropped_unidentified
+                    .fetch_add(1, Ordering::Relaxed);
+                Err(Denied::Unidentified)
+            }
+            asked => self.carry_out(connection, state, asked),
+        };
+        match result {
+            Ok(Some(answered)) => Self::answer(connection, state.kind, &answered.answer(), id),
+            Ok(None) => {}
+            Err(denied) => {
+                let text = denied.text();
+                let answer = Answer::Error {
+                    code: denied.code(),
+                    text: &text,
+                };
+                Self::answer(connection, state.kind, &answer, id);
+            }
+        }
+    }
+
+    fn on_close(&mut self, connection: &mut Connection<'_>, state: State, _: &Close) {
+        self.gateway.close(hub_id(connection.id()));
+        if state.phase == Phase::Open {
+            self.with_outlet(connection, &state, |outlet, talk| outlet.on_close(talk));
+        }
+    }
+
+    fn on_timer(&mut self, connection: &mut Connection<'_>, state: &mut State) {
+        match state.phase {
+            Phase::Refused => {}
+            Phase::Unidentified => Self::refuse(connection, state, IDENTIFY_TIMEOUT),
+            Phase::Open => match state.expires_at {
+                Some(expires_at) if self.seconds_left(expires_at) == 0 => {
+                    connection.close(EXPIRED.code, &EXPIRED.reason());
+                }
+                _ => self.set_expiry(connection, state),
+            },
+        }
+    }
+}
+
+/// What a request came to.
+#[derive(Debug)]
+enum Answered {
+    Subscribed(String),
+    Unsubscribed(String),
+    Published(Option<usize>),
+    Sent,
+    Pong,
+}
+
+impl Answered {
+    fn answer(&self) -> Answer<'_> {
+        match self {
+            Self::Subscribed(channel) => Answer::Subscribed { channel },
+            Self::Unsubscribed(channel) => Answer::Unsubscribed { channel },
+            Self::Published(connections) => Answer::Published {
+                connections: *connections,
+            },
+            Self::Sent => Answer::Sent,
+            Self::Pong => Answer::Pong,
+        }
+    }
+}
+
+/// Why a request was not carried out.
+#[derive(Debug)]
+enum Denied {
+    Unidentified,
+    Subscribe,
+    Publish,
+    NoApplication,
+    Gateway(PublishError),
+}
+
+impl From<PublishError> for Denied {
+    fn from(error: PublishError) -> Self {
+        Self::Gateway(error)
+    }
+}
+
+impl Denied {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unidentified => UNAUTHORIZED.name,
+            Self::Subscribe | Self::Publish => FORBIDDEN.name,
+            Self::NoApplication => "no_application",
+            Self::Gateway(error) => error.code(),
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Unidentified => "say who you are first: send auth with a token".to_owned(),
+            Self::Subscribe => {
+                "the configuration does not let this connection listen there".to_owned()
+            }
+            Self::Publish => {
+                "the configuration does not let this connection publish there".to_owned()
+            }
+            Self::NoApplication => "no application answers on this path".to_owned(),
+            Self::Gateway(error) => error.to_string(),
+        }
+    }
+}
+
+/// With what a connection is closed that could not enter.
+fn closing(error: PublishError) -> Closing {
+    match error {
+        PublishError::Refused(Refused::TooManyConnections) => TOO_MANY,
+        PublishError::Refused(Refused::TooManySubscriptions | Refused::TooManyChannels) => {
+            TOO_MANY_CHANNELS
+        }
+        PublishError::Refused(Refused::BadUserName | Refused::AnotherUser) => UNAUTHORIZED,
+        _ => OVERLOADED,
+    }
+}
