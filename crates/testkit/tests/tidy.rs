@@ -181,6 +181,63 @@ fn links_in_documents_resolve() {
     assert_none(&broken, "links that lead nowhere");
 }
 
+/// docs/reference/configuration.md is made from the code, and a test of the program keeps it so.
+#[test]
+fn the_limits_of_the_readme_are_those_of_the_code() {
+    let reference = fs::read_to_string(root().join("docs/reference/configuration.md")).unwrap();
+    let rows = reference.split("\n## Limits\n").nth(1).unwrap().lines();
+    let rows = rows
+        .skip_while(|line| !line.starts_with("| `"))
+        .take_while(|l| l.starts_with('|'));
+    let mut table = String::from("| limit | default | what it bounds |\n|---|---|---|\n");
+    for row in rows {
+        // | `key` | `--flag` | default, or each command's | what it bounds |
+        let cells: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let default = cells[2]
+            .split(", ")
+            .find_map(|part| part.strip_prefix("serve: "));
+        let default = default.unwrap_or(cells[2]);
+        table += &format!(
+            "| {} | {default} | {} |\n",
+            cells[0],
+            cells[3..].join(" | ")
+        );
+    }
+    assert!(
+        table.lines().count() > 30,
+        "the reference has no table of limits:\n{table}"
+    );
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let wanted = format!("<!-- limits -->\n\n{table}");
+    assert!(
+        readme.contains(&wanted),
+        "in README.md should stand:\n\n{wanted}"
+    );
+}
+
+/// A block after `<!-- file: PATH -->` is that file, its module documentation left out.
+#[test]
+fn code_in_documents_is_the_code_of_the_file() {
+    for file in Tree::read().with_extensions(&["md"]) {
+        for part in file.text.split("<!-- file: ").skip(1) {
+            let (path, rest) = part.split_once(" -->").unwrap();
+            let block = rest.split("```").nth(1).unwrap();
+            let block = block.split_once('\n').unwrap().1;
+            let code = fs::read_to_string(root().join(path)).unwrap();
+            let code: Vec<_> = code
+                .lines()
+                .skip_while(|l| l.starts_with("//!") || l.is_empty())
+                .collect();
+            assert_eq!(
+                block.trim_end(),
+                code.join("\n").trim_end(),
+                "{}: {path}",
+                file.name
+            );
+        }
+    }
+}
+
 #[test]
 fn every_decision_is_listed() {
     let folder = root().join("docs/adr");

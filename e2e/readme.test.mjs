@@ -1,0 +1,74 @@
+// What the README shows works as it stands there: only the addresses are replaced by free ones, and
+// KEY by the key that the demo printed.
+
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+import { Listener } from './support/listener.mjs';
+import { binary, demo, repository, run } from './support/program.mjs';
+
+const readme = readFileSync(repository('README.md'), 'utf8');
+
+/** The code blocks after `<!-- run: KIND -->`. */
+function blocks(kind) {
+  const pattern = new RegExp(`<!-- run: ${kind} -->\n\`\`\`\\w+\n([^]*?)\`\`\``, 'g');
+  return [...readme.matchAll(pattern)].map((found) => found[1]);
+}
+
+test('the page, and each command that sends to its user', async (t) => {
+  const rupor = await demo(t);
+  const [page] = blocks('page');
+  const url = /new WebSocket\("([^"]+)"\)/.exec(page)[1];
+  const tester = await Listener.open(t, url.replace('127.0.0.1:8000', rupor.browsers), [], { origin: 'null' });
+
+  const commands = blocks('shell');
+  assert.equal(commands.length, 3, 'PHP, curl and nc');
+  for (const [i, command] of commands.entries()) {
+    const here = command
+      .replace('127.0.0.1:8000', rupor.browsers)
+      .replace('127.0.0.1:1234', rupor.inlet)
+      .replace('127.0.0.1 1234', rupor.inlet.replace(':', ' '))
+      .replace('KEY', rupor.key);
+    const { code, stdout, stderr } = await run('sh', ['-c', here]);
+    assert.equal(code, 0, `${here}\n${stdout}${stderr}`);
+    assert.deepEqual(await tester.messages(i + 1), Array(i + 1).fill('test'));
+  }
+});
+
+test('the commands that the demo prints work as they are printed', async (t) => {
+  const rupor = await demo(t);
+  const printed = rupor.output.split('\n').map((line) => line.trim());
+  const commands = ['curl ', 'php -r ', 'nc '].map((start) => {
+    const found = printed.find((line) => line.includes(start));
+    assert.ok(found, `a line with ${start} in:\n${rupor.output}`);
+    return found.slice(found.search(/(curl|php|echo|printf) /));
+  });
+  const user = /"user\\?": ?\\?"([^"\\]+)/.exec(commands[0])[1];
+  const tester = await Listener.open(t, `ws://${rupor.browsers}/?user=${user}`);
+  for (const [i, command] of commands.entries()) {
+    const { code, stdout, stderr } = await run('sh', ['-c', command]);
+    assert.equal(code, 0, `${command}\n${stdout}${stderr}`);
+    assert.equal((await tester.messages(i + 1)).length, i + 1);
+  }
+});
+
+test('the configuration is one that rupor takes', async (t) => {
+  const [configuration] = blocks('configuration');
+  const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  // Its files must be there to be checked.
+  const file = join(folder, 'rupor.toml');
+  writeFileSync(file, configuration.replaceAll('/etc/rupor/', `${folder}/`));
+  writeFileSync(join(folder, 'api.key'), 'a'.repeat(43));
+  writeFileSync(join(folder, 'jwt.key'), 'b'.repeat(43));
+  const made = await run('openssl', [
+    'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
+    '-subj', '/CN=example.org', '-out', join(folder, 'cert.pem'), '-keyout', join(folder, 'key.pem'),
+  ]);
+  assert.equal(made.code, 0, made.stderr);
+  const { code, stdout, stderr } = await run(binary, ['check', '--config', file]);
+  assert.equal(code, 0, stdout + stderr);
+});
