@@ -23,6 +23,10 @@ impl Dialect for V1 {
                 "binary messages are not part of rupor.v1: send text",
             ));
         };
+        // An array would be read as the fields in their order.
+        if !text.trim_ascii_start().starts_with('{') {
+            return Err(bad(None, "bad_json", "send one JSON object a message"));
+        }
         match serde_json::from_str::<Wire<'a>>(text) {
             Ok(wire) => wire.into_request(),
             Err(error) => Err(unreadable(text, &error)),
@@ -210,11 +214,11 @@ fn unreadable(text: &str, error: &serde_json::Error) -> BadRequest {
         };
         return bad(id, code, shortened(&message));
     }
-    let at = format!(
-        "send one JSON object a message; this is none at column {}",
+    let text = format!(
+        "not JSON at column {}: send one JSON object a message",
         error.column()
     );
-    bad(id, "bad_json", at)
+    bad(id, "bad_json", text)
 }
 
 /// The client's own words come back in an error; not many of them.

@@ -293,11 +293,11 @@ impl Member {
     fn pay_for_a_line(&mut self, now_ms: u64) -> Option<Arc<str>> {
         // A clock that was set back must not silence anybody for longer than the burst.
         let longest = now_ms + LINES_BURST * LINE_INTERVAL_MS;
-        let paid_until_ms = self.paid_until_ms.clamp(now_ms, longest) + LINE_INTERVAL_MS;
-        if paid_until_ms > longest {
+        self.paid_until_ms = self.paid_until_ms.clamp(now_ms, longest);
+        if self.paid_until_ms + LINE_INTERVAL_MS > longest {
             return None;
         }
-        self.paid_until_ms = paid_until_ms;
+        self.paid_until_ms += LINE_INTERVAL_MS;
         Some(Arc::clone(&self.name))
     }
 }
