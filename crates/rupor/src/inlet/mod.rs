@@ -10,4 +10,5 @@
 pub(crate) mod address;
 pub(crate) mod answer;
 pub(crate) mod field;
+pub(crate) mod framing;
 pub(crate) mod request;
