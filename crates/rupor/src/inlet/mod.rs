@@ -11,4 +11,5 @@ pub(crate) mod address;
 pub(crate) mod answer;
 pub(crate) mod field;
 pub(crate) mod framing;
+pub(crate) mod listener;
 pub(crate) mod request;
