@@ -87,6 +87,10 @@ async function publish() {
       headers: { Authorization: `Bearer ${settings.apiKey}`, "Content-Type": "application/json" },
       body: JSON.stringify(body),
     });
+    if (response.status === 401) {
+      say("The key in this page is an old one: the server was started anew. Reload the page.", "bad");
+      return;
+    }
     const answer = await response.json();
     if (!response.ok || answer.ok === false) {
       say(`Refused (${response.status}): ${answer.error ?? "no reason given"}`, "bad");
