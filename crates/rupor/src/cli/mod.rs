@@ -10,7 +10,9 @@ pub(crate) mod connect;
 mod echo;
 pub(crate) mod publish;
 mod signals;
+mod site;
 mod start;
+mod warnings;
 
 use crate::config::{Config, ConfigError, Mode, load};
 use clap::ArgMatches;

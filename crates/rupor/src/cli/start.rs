@@ -4,9 +4,11 @@
 
 use super::echo::Echo;
 use super::signals::{self, Ending};
+use crate::auth::key::KeyError;
+use crate::auth::origin::NotAnOrigin;
 use crate::config::{Config, InletAddress, Mode};
 use crate::log;
-use rupor_server::{Running, Server, StartError, Tls, TlsError};
+use rupor_server::{Handler, Running, Server, StartError, Tls, TlsError};
 use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
@@ -46,6 +48,10 @@ pub(super) enum Failure {
     Server(StartError),
     /// The certificate.
     Tls(TlsError),
+    /// A key for tokens. The configuration has checked it, so this is the second look.
+    Key(KeyError),
+    /// An origin, likewise.
+    Origin(NotAnOrigin),
     /// A thread or another thing of the system.
     System(std::io::Error),
 }
@@ -68,6 +74,11 @@ impl fmt::Display for Failure {
                 formatter,
                 "{error}. Fix: give a certificate with --tls-cert and its key with --tls-key, both PEM."
             ),
+            Self::Key(error) => write!(
+                formatter,
+                "a key of [[jwt]]: {error}. Fix: name another key."
+            ),
+            Self::Origin(error) => write!(formatter, "option `origin`: {error}."),
             Self::System(error) => write!(formatter, "the system refuses: {error}."),
         }
     }
@@ -117,17 +128,24 @@ fn serve(config: &Config, runtime: &Runtime) -> Result<Ending, Failure> {
 }
 
 fn echo(config: &Config, tls: Option<Tls>) -> Result<Running, Failure> {
-    let server = Server::new(|_, _| Echo)
+    let server = prepare(Server::new(|_, _| Echo), config, tls)?;
+    server.start().map_err(Failure::Server)
+}
+
+/// What every serving command tells its server.
+pub(super) fn prepare<H: Handler, A>(
+    server: Server<H, A>,
+    config: &Config,
+    tls: Option<Tls>,
+) -> Result<Server<H, A>, Failure> {
+    let mut server = server
         .limits(config.limits.clone())
         .workers(config.workers.get());
-    let server = match tls {
-        Some(tls) => server.tls(tls),
-        None => server,
-    };
-    config
-        .listen
-        .iter()
+    if let Some(tls) = tls {
+        server = server.tls(tls);
+    }
+    let mut addresses = config.listen.iter();
+    addresses
         .try_fold(server, |server, address| server.listen(*address))
-        .and_then(Server::start)
         .map_err(Failure::Server)
 }
