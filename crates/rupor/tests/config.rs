@@ -421,6 +421,24 @@ fn good_configurations_are_taken() {
 }
 
 #[test]
+fn a_key_that_is_not_the_certificates_is_found_out() {
+    let folder = folder();
+    let make = || rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a pair");
+    let (one, other) = (make(), make());
+    std::fs::write(folder.path().join("cert.pem"), one.cert.pem()).expect("written");
+    let file = "auth = \"none\"\n[tls]\ncert = \"cert.pem\"\nkey = \"key.pem\"";
+    for (key, right) in [(&other, false), (&one, true)] {
+        let pem = key.signing_key.serialize_pem();
+        std::fs::write(folder.path().join("key.pem"), pem).expect("written");
+        let output = check(folder.path(), file);
+        assert_eq!(output.status.success(), right);
+        if !right {
+            assert!(refusal(&output, "key").contains("key.pem"));
+        }
+    }
+}
+
+#[test]
 fn everything_can_come_from_the_environment() {
     let folder = folder();
     let environment = [

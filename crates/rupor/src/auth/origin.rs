@@ -69,7 +69,7 @@ impl fmt::Display for OriginRefused {
             Self::Malformed => "the Origin header is not an origin",
             Self::Several => "more than one Origin header",
             Self::Foreign => {
-                "pages of this origin may not connect: add it to `origins` if they should"
+                "pages of this origin may not connect: add it to the option `origin` if they should"
             }
         })
     }

@@ -90,7 +90,13 @@ fn configuration(
 
 fn check(matches: &ArgMatches) -> ExitCode {
     match configuration(Mode::Serve, matches) {
-        Ok((_, file)) => {
+        Ok((config, file)) => {
+            if let Err(error) = start::check(&config) {
+                return refuse(&error);
+            }
+            for warning in warnings::of(&config) {
+                say(&format!("rupor: {warning}"));
+            }
             let what = file.map_or("the configuration".to_owned(), |file| {
                 file.display().to_string()
             });

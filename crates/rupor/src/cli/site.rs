@@ -24,8 +24,7 @@ pub(super) struct Site {
 /// Starts everything. All ports are open when this returns.
 pub(super) fn start(config: &Config, tls: Option<Tls>) -> Result<Site, Failure> {
     let gateway = Gateway::new(Settings::from_config(config));
-    let auth = Arc::new(Auth::new(&config.auth).map_err(|(_, error)| Failure::Key(error))?);
-    let origins = Origins::new(&config.origins).map_err(|(_, error)| Failure::Origin(error))?;
+    let (auth, origins) = identity(config)?;
     let api_key = match config.mode {
         Mode::Demo => Some(random_key()?),
         Mode::Serve | Mode::Echo => config.api_key.clone(),
@@ -41,6 +40,13 @@ pub(super) fn start(config: &Config, tls: Option<Tls>) -> Result<Site, Failure> 
     let _ = metrics::router;
     let running = server.start().map_err(Failure::Server)?;
     Ok(Site { running, api_key })
+}
+
+/// Who may connect, from the configuration.
+pub(super) fn identity(config: &Config) -> Result<(Arc<Auth>, Origins), Failure> {
+    let auth = Auth::new(&config.auth).map_err(|(_, error)| Failure::Key(error))?;
+    let origins = Origins::new(&config.origins).map_err(|(_, error)| Failure::Origin(error))?;
+    Ok((Arc::new(auth), origins))
 }
 
 /// A new key: 64 hexadecimal digits.

@@ -6,7 +6,7 @@ use super::echo::Echo;
 use super::signals::{self, Ending};
 use crate::auth::key::KeyError;
 use crate::auth::origin::NotAnOrigin;
-use crate::config::{Config, InletAddress, Mode};
+use crate::config::{Config, InletAddress, Mode, TlsFiles};
 use crate::log;
 use rupor_server::{Handler, Running, Server, StartError, Tls, TlsError};
 use std::fmt;
@@ -36,7 +36,7 @@ pub(super) fn run(config: &Config, file: Option<&Path>) -> ExitCode {
         Ok(Ending::CutShort) => ExitCode::from(EXIT_CUT_SHORT),
         Err(error) => {
             super::say(&format!("rupor: {error}"));
-            ExitCode::from(EXIT_FAILURE)
+            ExitCode::from(error.exit_code())
         }
     }
 }
@@ -54,6 +54,27 @@ pub(super) enum Failure {
     Origin(NotAnOrigin),
     /// A thread or another thing of the system.
     System(std::io::Error),
+}
+
+impl Failure {
+    /// Whether the configuration is at fault or the machine.
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Tls(_) | Self::Key(_) | Self::Origin(_) => super::EXIT_USAGE,
+            Self::Server(_) | Self::System(_) => EXIT_FAILURE,
+        }
+    }
+}
+
+/// What only opening the files tells: that the certificate, its key and the token keys can be used.
+pub(super) fn check(config: &Config) -> Result<(), Failure> {
+    tls(config)?;
+    super::site::identity(config).map(drop)
+}
+
+fn tls(config: &Config) -> Result<Option<Tls>, Failure> {
+    let load = |files: &TlsFiles| Tls::from_files(&files.cert, &files.key).map_err(Failure::Tls);
+    config.tls.as_ref().map(load).transpose()
 }
 
 impl fmt::Display for Failure {
@@ -107,10 +128,7 @@ fn started(config: &Config) -> Result<Ending, Failure> {
 }
 
 fn serve(config: &Config, runtime: &Runtime) -> Result<Ending, Failure> {
-    let tls = match &config.tls {
-        Some(files) => Some(Tls::from_files(&files.cert, &files.key).map_err(Failure::Tls)?),
-        None => None,
-    };
+    let tls = tls(config)?;
     let running = echo(config, tls.clone())?;
     let scheme = if tls.is_some() { "wss" } else { "ws" };
     for address in running.addresses() {
