@@ -252,5 +252,7 @@ test('the start page works over https too', async (t) => {
   await shows(page, 'listen-state', 'connected');
   await page.click('#send-button');
   await shows(page, 'send-result', 'Handed to 1 connection of tester01.');
-  assert.deepEqual(await texts(page, '#arrivals .text', (all) => all.length > 0), ['test']);
+  await page.fill('#send-message', 'by curl');
+  assert.equal((await run('sh', ['-c', await page.textContent('#code-curl')])).code, 0);
+  assert.deepEqual(await texts(page, '#arrivals .text', (all) => all.length > 1), ['test', 'by curl']);
 });

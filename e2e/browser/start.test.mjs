@@ -212,7 +212,7 @@ test('the page comes back after the server does, and says that its key is an old
   const rupor = await demo(t);
   const page = await listening(t, rupor, 'tester01', { expected: [/WebSocket connection to/, /status of 401/] });
   await rupor.stop();
-  await shows(page, 'listen-state', /^connection lost, next try in \d+ s$/);
+  await shows(page, 'listen-state', /^no connection, next try in \d+ s$/);
   await say(page, 'kept');
   await texts(page, '#chat-log .wrong', (all) => all.some((text) => text.startsWith('Not sent')));
   assert.equal(await page.inputValue('#chat-text'), 'kept');

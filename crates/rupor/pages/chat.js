@@ -7,6 +7,7 @@
 // Rows of the log have the class of what they are: message, note, wrong, from-site.
 
 import { ReconnectingSocket, showState } from "/assets/reconnect.js";
+import { wellFormed } from "/assets/snippets.js";
 
 const ROWS_MAX = 300;
 const NAME_COLOURS = 6;
@@ -26,7 +27,7 @@ let you = "";
 export function startChat() {
   nameForm.addEventListener("submit", (event) => {
     event.preventDefault();
-    const name = nameInput.value.trim();
+    const name = wellFormed(nameInput.value.trim());
     if (name === "" || name === you) return;
     join(name);
     input.focus();

@@ -56,9 +56,10 @@ function connect() {
   render();
 }
 
-/** Wires a socket's events; those of a socket that was replaced no longer count. */
+/** Wires a socket's events. One that was replaced while it was closing is still logged; what is shown is the newest. */
 function follow(opening) {
   let opened = false;
+  const newest = () => opening === socket;
   opening.onopen = () => {
     opened = true;
     log.note(`open${opening.protocol ? `, subprotocol ${opening.protocol}` : ""}${opening.extensions ? `, extensions ${opening.extensions}` : ""}`);
@@ -66,8 +67,10 @@ function follow(opening) {
   };
   opening.onmessage = (event) => receive(event.data);
   opening.onclose = (event) => {
-    ending = event;
-    pinger?.stop();
+    if (newest()) {
+      ending = event;
+      pinger?.stop();
+    }
     const reason = event.reason ? ` “${event.reason}”` : "";
     log.note(`closed, code ${event.code}${reason}, ${event.wasClean ? "clean" : "not clean"}`, event.wasClean ? "noted" : "failed");
     if (!opened) log.note(whyNeverOpened(opening.url), "failed");
@@ -147,7 +150,6 @@ function receive(content) {
     // Read afterwards: its row may come after that of the next message.
     firstBytes(content).then((head) => log.binary("received", head, content.size));
   }
-  render();
 }
 
 /** What the log shows of a blob or a file. */
@@ -156,7 +158,10 @@ async function firstBytes(blob) {
 }
 
 function send() {
-  if (socket?.readyState !== WebSocket.OPEN) return;
+  if (socket?.readyState !== WebSocket.OPEN) {
+    log.note("not sent: there is no open connection", "failed");
+    return;
+  }
   const text = at("message").value;
   socket.send(text);
   log.text("sent", text);

@@ -101,7 +101,7 @@ function stateText(name, detail) {
   switch (name) {
     case "open": return "connected";
     case "connecting": return "connecting…";
-    case "waiting": return `connection lost, next try in ${Math.max(1, Math.round(detail / 1000))} s`;
+    case "waiting": return `no connection, next try in ${Math.max(1, Math.round(detail / 1000))} s`;
     case "refused": return `closed by the server: ${detail.code}${detail.reason ? ` ${detail.reason}` : ""}`;
     default: return "not connected";
   }

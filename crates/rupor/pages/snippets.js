@@ -92,10 +92,10 @@ export function ncCommand({ inlet, user, message }) {
   nc -w 1 ${to}`;
 }
 
-/** The HTTP way in. */
+/** The HTTP way in. In demo mode a certificate is one for trying things out, which nobody vouches for: -k. */
 export function curlCommand({ origin, apiKey, user, message }) {
   return [
-    `curl ${shellWord(`${origin}/api/publish`)} \\`,
+    `curl ${origin.startsWith("https:") ? "-k " : ""}${shellWord(`${origin}/api/publish`)} \\`,
     `  -H ${shellWord(`Authorization: Bearer ${apiKey}`)} \\`,
     "  -H 'Content-Type: application/json' \\",
     `  -d ${shellJson({ user, message })}`,
