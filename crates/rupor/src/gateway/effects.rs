@@ -40,15 +40,7 @@ pub(super) fn to_commands(effects: Vec<Effect>, workers: usize) -> Vec<(WorkerId
                     user: user.as_deref(),
                 };
                 let frame = dialect::of_kind(kind).publication(address, &publication.text);
-                commands.extend(connections.into_iter().map(server_id).map(|to| {
-                    (
-                        to.worker(),
-                        Command::Send {
-                            to,
-                            frame: frame.clone(),
-                        },
-                    )
-                }));
+                commands.extend(connections.into_iter().map(|to| send(to, frame.clone())));
             }
             Effect::Publish {
                 channel,
@@ -116,6 +108,12 @@ pub(super) fn to_commands(effects: Vec<Effect>, workers: usize) -> Vec<(WorkerId
         }
     }
     commands
+}
+
+/// The command that sends a frame to one connection.
+pub(super) fn send(to: ConnectionId, frame: Frame) -> (WorkerId, Command) {
+    let to = server_id(to);
+    (to.worker(), Command::Send { to, frame })
 }
 
 fn to_every_worker<'a>(

@@ -3,8 +3,8 @@
 //! A connection enters the hub in `on_open`, before its 101 leaves, so whatever is published once the client knows that
 //! it is connected finds it. It leaves the hub in `on_close`, before its application hears of that.
 //!
-//! A connection that was to say who it is by its first message has [`Settings::identify_deadline`] for it; until then it
-//! is in the hub without a user and without channels, and no application hears of it.
+//! A connection that is to say who it is by its first message has [`Settings::identify_deadline`](super::Settings) for it;
+//! until then it is not in the hub, so it receives nothing, and no application hears of it.
 
 use super::close::{
     Closing, EXPIRED, FORBIDDEN, IDENTIFY_TIMEOUT, OVERLOADED, TOO_MANY, TOO_MANY_CHANNELS,
@@ -18,7 +18,7 @@ use crate::auth::{Auth, Identity};
 use crate::dialect::{self, Answer, Asked, Id};
 use crate::outlet::Outlet;
 use rupor_hub::{Kind, Refused};
-use rupor_proto::{Close, Message};
+use rupor_proto::{Close, Frame, Message};
 use rupor_server::{Connection, Handle, Handler, Topic};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -47,10 +47,17 @@ pub(crate) struct State {
     user: Option<Arc<str>>,
     /// When the identity expires, in seconds since 1970.
     expires_at: Option<u64>,
-    /// Channels in the address of a connection that has not said yet who it is.
-    waiting: Vec<Arc<str>>,
+    /// With what a connection will enter that has not said yet who it is.
+    waiting: Option<Box<Entry>>,
     outlet: Option<Arc<dyn Outlet>>,
     path: Box<str>,
+}
+
+/// With what a connection enters the hub, besides who it is.
+#[derive(Debug)]
+struct Entry {
+    cookie: Option<Arc<str>>,
+    channels: Vec<Arc<str>>,
 }
 
 /// How far a connection has come.
@@ -76,23 +83,22 @@ impl WorkerHandler {
         }
     }
 
-    /// Enters the connection in the hub.
+    /// Enters the connection in the hub: from here on it is found.
     fn enter(
         &self,
         connection: &mut Connection<'_>,
-        state: &mut State,
-        admitted: (Option<Arc<str>>, Vec<Arc<str>>),
+        state: &State,
+        entry: Entry,
     ) -> Result<(), Closing> {
-        let (cookie, channels) = admitted;
         if let Some(topic) = self.everybody.get(usize::from(state.kind.0))
             && !connection.subscribe(topic)
         {
             return Err(OVERLOADED);
         }
         let id = hub_id(connection.id());
-        let user = state.user.clone();
+        let Entry { cookie, channels } = entry;
         self.gateway
-            .open(id, state.kind, user, cookie, channels)
+            .open(id, state.kind, state.user.clone(), cookie, channels)
             .map_err(closing)
     }
 
@@ -200,23 +206,20 @@ impl WorkerHandler {
         identity: Identity,
         id: Option<&Id>,
     ) {
-        let channels = std::mem::take(&mut state.waiting);
-        let rules = &self.gateway.settings().channels;
-        let user = identity.user.as_deref();
-        if !channels
-            .iter()
-            .all(|channel| allows(rules, Right::Subscribe, channel, user))
-        {
-            return Self::refuse(connection, state, FORBIDDEN);
-        }
-        let entered =
-            self.gateway
-                .identify(hub_id(connection.id()), identity.user.clone(), channels);
-        if let Err(error) = entered {
-            return Self::refuse(connection, state, closing(error));
-        }
+        let Some(entry) = state.waiting.take() else {
+            return;
+        };
         state.user = identity.user;
         state.expires_at = identity.expires_at;
+        let may = |channel: &Arc<str>| self.check(Right::Subscribe, channel, state).is_ok();
+        let entered = if entry.channels.iter().all(may) {
+            self.enter(connection, state, *entry)
+        } else {
+            Err(FORBIDDEN)
+        };
+        if let Err(closing) = entered {
+            return Self::refuse(connection, state, closing);
+        }
         let answer = Answer::Authenticated {
             user: state.user.as_deref(),
         };
@@ -229,18 +232,26 @@ impl WorkerHandler {
         connection: &mut Connection<'_>,
         state: &State,
         asked: Asked<'_>,
-    ) -> Result<Option<Answered>, Denied> {
+        id: Option<&Id>,
+    ) -> Result<(), Denied> {
         let gateway = &self.gateway;
-        let id = hub_id(connection.id());
-        Ok(Some(match asked {
+        let number = hub_id(connection.id());
+        let mut answer = |answer| Self::answer(connection, state.kind, &answer, id);
+        match asked {
             Asked::Subscribe(channel) => {
                 self.check(Right::Subscribe, &channel, state)?;
-                gateway.subscribe(id, &channel)?;
-                Answered::Subscribed(channel.into_owned())
+                let subscribed = Answer::Subscribed { channel: &channel };
+                let frame = frame_of(state.kind, &subscribed, id);
+                if !gateway.subscribe_and_say(number, &channel, frame)? {
+                    answer(subscribed);
+                }
             }
             Asked::Unsubscribe(channel) => {
-                gateway.unsubscribe(id, &channel)?;
-                Answered::Unsubscribed(channel.into_owned())
+                let unsubscribed = Answer::Unsubscribed { channel: &channel };
+                let frame = frame_of(state.kind, &unsubscribed, id);
+                if !gateway.unsubscribe_and_say(number, &channel, frame)? {
+                    answer(unsubscribed);
+                }
             }
             Asked::Publish { channel, text } => {
                 self.check(Right::Publish, &channel, state)?;
@@ -250,20 +261,19 @@ impl WorkerHandler {
                     exclude: None,
                     body: text.into(),
                 };
-                Answered::Published(gateway.publish_now(publish)?)
+                let connections = gateway.publish_now(publish)?;
+                answer(Answer::Published { connections });
             }
-            Asked::Ping => Answered::Pong,
+            Asked::Ping => answer(Answer::Pong),
             Asked::ApplicationText(text) => {
                 self.to_outlet(connection, state, Message::Text(&text))?;
-                Answered::Sent
+                Self::answer(connection, state.kind, &Answer::Sent, id);
             }
-            Asked::Application(message) => {
-                self.to_outlet(connection, state, message)?;
-                return Ok(None);
-            }
+            Asked::Application(message) => self.to_outlet(connection, state, message)?,
             // Its caller has seen to it.
-            Asked::Auth(_) => return Ok(None),
-        }))
+            Asked::Auth(_) => {}
+        }
+        Ok(())
     }
 
     fn check(&self, right: Right, channel: &str, state: &State) -> Result<(), Denied> {
@@ -314,15 +324,11 @@ impl Handler for WorkerHandler {
             outlet,
             path,
         } = admitted;
-        let identified = identity.is_some();
-        let (user, expires_at) = identity.map_or((None, None), |identity| {
-            (identity.user, identity.expires_at)
-        });
+        let entry = Entry { cookie, channels };
         let phase = Phase::Unidentified;
-        let (channels, waiting) = if identified {
-            (channels, vec![])
-        } else {
-            (vec![], channels)
+        let (user, expires_at, entry, waiting) = match identity {
+            Some(Identity { user, expires_at }) => (user, expires_at, Some(entry), None),
+            None => (None, None, None, Some(Box::new(entry))),
         };
         let mut state = State {
             phase,
@@ -333,7 +339,10 @@ impl Handler for WorkerHandler {
             outlet,
             path,
         };
-        if let Err(closing) = self.enter(connection, &mut state, (cookie, channels)) {
+        let identified = entry.is_some();
+        if let Some(entry) = entry
+            && let Err(closing) = self.enter(connection, &state, entry)
+        {
             Self::refuse(connection, &mut state, closing);
             return state;
         }
@@ -386,19 +395,15 @@ impl Handler for WorkerHandler {
                     .fetch_add(1, Ordering::Relaxed);
                 Err(Denied::Unidentified)
             }
-            asked => self.carry_out(connection, state, asked),
+            asked => self.carry_out(connection, state, asked, id),
         };
-        match result {
-            Ok(Some(answered)) => Self::answer(connection, state.kind, &answered.answer(), id),
-            Ok(None) => {}
-            Err(denied) => {
-                let text = denied.text();
-                let answer = Answer::Error {
-                    code: denied.code(),
-                    text: &text,
-                };
-                Self::answer(connection, state.kind, &answer, id);
-            }
+        if let Err(denied) = result {
+            let text = denied.text();
+            let answer = Answer::Error {
+                code: denied.code(),
+                text: &text,
+            };
+            Self::answer(connection, state.kind, &answer, id);
         }
     }
 
@@ -423,28 +428,10 @@ impl Handler for WorkerHandler {
     }
 }
 
-/// What a request came to.
-#[derive(Debug)]
-enum Answered {
-    Subscribed(String),
-    Unsubscribed(String),
-    Published(Option<usize>),
-    Sent,
-    Pong,
-}
-
-impl Answered {
-    fn answer(&self) -> Answer<'_> {
-        match self {
-            Self::Subscribed(channel) => Answer::Subscribed { channel },
-            Self::Unsubscribed(channel) => Answer::Unsubscribed { channel },
-            Self::Published(connections) => Answer::Published {
-                connections: *connections,
-            },
-            Self::Sent => Answer::Sent,
-            Self::Pong => Answer::Pong,
-        }
-    }
+/// An answer that is to stand at its place among publications; empty where the dialect says nothing.
+fn frame_of(kind: Kind, answer: &Answer<'_>, id: Option<&Id>) -> Option<Frame> {
+    let text = dialect::of_kind(kind).answer(answer, id)?;
+    Some(Frame::new(Message::Text(&text)))
 }
 
 /// Why a request was not carried out.

@@ -37,7 +37,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::broker::{Broker, Memory, Node, Receipts};
 use crate::outlet::Routes;
 use rupor_hub::{Command, Effect, Hub, Kind, Publication, Refused};
-use rupor_proto::CloseCode;
+use rupor_proto::{CloseCode, Frame};
 use rupor_server::Handle;
 
 /// Longest close reason, in bytes: what a close frame has room for beside its code (RFC 6455 §5.5.1).
@@ -137,26 +137,27 @@ impl Gateway {
         connection: ConnectionId,
         channel: &str,
     ) -> Result<bool, PublishError> {
+        self.subscribe_and_say(connection, channel, None)
+    }
+
+    /// Subscribes, and sends `say` at the very place among the publications where the subscription begins. False: it was
+    /// subscribed already, and nothing was sent.
+    fn subscribe_and_say(
+        &self,
+        connection: ConnectionId,
+        channel: &str,
+        say: Option<Frame>,
+    ) -> Result<bool, PublishError> {
         let channel: Arc<str> = channel.into();
-        let mut hub = self.hub();
-        let mut effects = Vec::new();
-        let command = Command::Subscribe {
+        let subscribe = Command::Subscribe {
             connection,
             channel: Arc::clone(&channel),
         };
-        let outcome = hub.apply(command, &mut effects)?;
-        if let Err(error) = self.carry_out(effects) {
-            // Room can only be known by asking for it; under the hub's lock nobody has seen the subscription yet.
-            let _ = hub.apply(
-                Command::Unsubscribe {
-                    connection,
-                    channel,
-                },
-                &mut Vec::new(),
-            );
-            return Err(error);
-        }
-        Ok(outcome.connections > 0)
+        let unsubscribe = Command::Unsubscribe {
+            connection,
+            channel,
+        };
+        self.change(connection, subscribe, unsubscribe, say)
     }
 
     /// Ends a subscription; false: there was none. What was published before may still arrive.
@@ -168,25 +169,46 @@ impl Gateway {
         connection: ConnectionId,
         channel: &str,
     ) -> Result<bool, PublishError> {
+        self.unsubscribe_and_say(connection, channel, None)
+    }
+
+    /// Ends a subscription, and sends `say` where it ends. False: there was none, and nothing was sent.
+    fn unsubscribe_and_say(
+        &self,
+        connection: ConnectionId,
+        channel: &str,
+        say: Option<Frame>,
+    ) -> Result<bool, PublishError> {
         let channel: Arc<str> = channel.into();
-        let mut hub = self.hub();
-        let mut effects = Vec::new();
-        let command = Command::Unsubscribe {
+        let unsubscribe = Command::Unsubscribe {
             connection,
             channel: Arc::clone(&channel),
         };
-        let outcome = hub.apply(command, &mut effects)?;
-        if let Err(error) = self.carry_out(effects) {
-            let _ = hub.apply(
-                Command::Subscribe {
-                    connection,
-                    channel,
-                },
-                &mut Vec::new(),
-            );
+        let subscribe = Command::Subscribe {
+            connection,
+            channel,
+        };
+        self.change(connection, unsubscribe, subscribe, say)
+    }
+
+    /// Changes a subscription and tells the connection at its place; undoes it when the inbox has no room for that.
+    fn change(
+        &self,
+        connection: ConnectionId,
+        command: Command,
+        undo: Command,
+        say: Option<Frame>,
+    ) -> Result<bool, PublishError> {
+        let mut hub = self.hub();
+        let mut effects = Vec::new();
+        let changed = hub.apply(command, &mut effects)?.connections > 0;
+        if changed && let Err(error) = self.carry_out(effects, say.map(|frame| (connection, frame)))
+        {
+            // Whether there is room is only known by asking for it; under the lock nobody has seen the change yet.
+            let _ = hub.apply(undo, &mut Vec::new());
             return Err(error);
         }
-        Ok(outcome.connections > 0)
+        Ok(changed)
     }
 
     /// Whether a user is online on this node, and by which connections.
@@ -250,21 +272,6 @@ impl Gateway {
             })
     }
 
-    /// Says who a connection is and subscribes it to what it asked for at the upgrade. After an error the connection is
-    /// to be closed.
-    fn identify(
-        &self,
-        connection: ConnectionId,
-        user: Option<Arc<str>>,
-        channels: Vec<Arc<str>>,
-    ) -> Result<(), PublishError> {
-        let mut hub = self.hub();
-        if let Some(user) = user {
-            hub.apply(Command::Identify { connection, user }, &mut Vec::new())?;
-        }
-        self.subscribe_all(&mut hub, connection, channels)
-    }
-
     fn subscribe_all(
         &self,
         hub: &mut Hub,
@@ -281,7 +288,7 @@ impl Gateway {
                 &mut effects,
             )?;
         }
-        self.carry_out(effects)
+        self.carry_out(effects, None)
     }
 
     fn close(&self, connection: ConnectionId) {
@@ -296,17 +303,23 @@ impl Gateway {
         let mut hub = self.hub();
         let mut effects = Vec::new();
         let outcome = hub.apply(command, &mut effects)?;
-        self.carry_out(effects)?;
+        self.carry_out(effects, None)?;
         Ok(outcome.connections)
     }
 
-    /// Puts effects into the workers' inboxes, all or nothing. Called with the hub's lock held.
-    fn carry_out(&self, effects: Vec<Effect>) -> Result<(), PublishError> {
-        if effects.is_empty() {
+    /// Puts effects, and behind them a frame for one connection, into the workers' inboxes, all or nothing. Called with the
+    /// hub's lock held.
+    fn carry_out(
+        &self,
+        effects: Vec<Effect>,
+        say: Option<(ConnectionId, Frame)>,
+    ) -> Result<(), PublishError> {
+        if effects.is_empty() && say.is_none() {
             return Ok(());
         }
         let server = self.server.get().ok_or(PublishError::Unavailable)?;
-        let commands = effects::to_commands(effects, server.workers());
+        let mut commands = effects::to_commands(effects, server.workers());
+        commands.extend(say.map(|(to, frame)| effects::send(to, frame)));
         server
             .submit(commands)
             .map_err(|_| PublishError::Overloaded)

@@ -1,1 +1,1 @@
-
+//! Tests over sockets.
