@@ -23,7 +23,10 @@ pub(super) struct Site {
 
 /// Starts everything. All ports are open when this returns.
 pub(super) fn start(config: &Config, tls: Option<Tls>) -> Result<Site, Failure> {
-    let gateway = Gateway::new(Settings::from_config(config));
+    let settings = Settings::from_config(config);
+    let mut limits = config.limits.clone();
+    settings.fit(&mut limits);
+    let gateway = Gateway::new(settings);
     let (auth, origins) = identity(config)?;
     let api_key = match config.mode {
         Mode::Demo => Some(random_key()?),
@@ -35,7 +38,7 @@ pub(super) fn start(config: &Config, tls: Option<Tls>) -> Result<Site, Failure> 
         WorkerHandler::new(Arc::clone(&handlers), Arc::clone(&auth), handle)
     })
     .admit(admission);
-    let server = super::start::prepare(server, config, tls)?;
+    let server = super::start::prepare(server, config, tls)?.limits(limits);
     let _: Router = pages::console_router();
     let _ = metrics::router;
     let running = server.start().map_err(Failure::Server)?;

@@ -3,10 +3,10 @@
 //! A publication becomes a frame once per kind of receiver; the workers share it. One for named connections costs a command
 //! for each of them, one for a channel or for everybody a command for each worker.
 
-use super::{close_code, server_id};
+use super::server_id;
 use crate::dialect::{self, Address};
 use rupor_hub::{ConnectionId, Effect, Kind};
-use rupor_proto::Frame;
+use rupor_proto::{CloseCode, Frame};
 use rupor_server::{Command, Topic, WorkerId};
 
 /// The topic of everybody of a kind. A channel's topic begins with a digit, so the two never meet.
@@ -28,86 +28,90 @@ pub(super) const fn topic_bytes_max(channel_name_bytes_max: usize) -> usize {
 pub(super) fn to_commands(effects: Vec<Effect>, workers: usize) -> Vec<(WorkerId, Command)> {
     let mut commands = Vec::with_capacity(effects.len() * workers);
     for effect in effects {
-        match effect {
-            Effect::Deliver {
-                connections,
-                kind,
-                user,
-                publication,
-            } => {
-                let address = Address {
-                    channel: None,
-                    user: user.as_deref(),
-                };
-                let frame = dialect::of_kind(kind).publication(address, &publication.text);
-                commands.extend(connections.into_iter().map(|to| send(to, frame.clone())));
-            }
-            Effect::Publish {
-                channel,
-                kind,
-                exclude,
-                publication,
-            } => {
-                let address = Address {
-                    channel: Some(&channel),
-                    user: None,
-                };
-                let frame = dialect::of_kind(kind).publication(address, &publication.text);
-                let topic = topic_of_channel(kind, &channel);
-                commands.extend(to_every_worker(workers, &topic, &frame, exclude));
-            }
-            Effect::Broadcast {
-                kind,
-                exclude,
-                publication,
-            } => {
-                let frame =
-                    dialect::of_kind(kind).publication(Address::default(), &publication.text);
-                commands.extend(to_every_worker(
-                    workers,
-                    &topic_of_all(kind),
-                    &frame,
-                    exclude,
-                ));
-            }
-            Effect::Subscribe {
-                connection,
-                kind,
-                channel,
-            } => {
-                let topic = topic_of_channel(kind, &channel);
-                let id = server_id(connection);
-                commands.push((id.worker(), Command::Subscribe { id, topic }));
-            }
-            Effect::Unsubscribe {
-                connection,
-                kind,
-                channel,
-            } => {
-                let topic = topic_of_channel(kind, &channel);
-                let id = server_id(connection);
-                commands.push((id.worker(), Command::Unsubscribe { id, topic }));
-            }
-            Effect::Disconnect {
-                connections,
-                code,
-                reason,
-            } => {
-                commands.extend(connections.into_iter().map(server_id).map(|id| {
-                    let reason = reason.to_string();
-                    (
-                        id.worker(),
-                        Command::Close {
-                            id,
-                            code: close_code(code),
-                            reason,
-                        },
-                    )
-                }));
-            }
-        }
+        push_commands(effect, workers, &mut commands);
     }
     commands
+}
+
+fn push_commands(effect: Effect, workers: usize, commands: &mut Vec<(WorkerId, Command)>) {
+    let frame = |kind, address, text: &str| dialect::of_kind(kind).publication(address, text);
+    match effect {
+        Effect::Deliver {
+            connections,
+            kind,
+            user,
+            publication,
+        } => {
+            let address = Address {
+                channel: None,
+                user: user.as_deref(),
+            };
+            let frame = frame(kind, address, &publication.text);
+            commands.extend(connections.into_iter().map(|to| send(to, frame.clone())));
+        }
+        Effect::Publish {
+            channel,
+            kind,
+            exclude,
+            publication,
+        } => {
+            let address = Address {
+                channel: Some(&channel),
+                user: None,
+            };
+            let frame = frame(kind, address, &publication.text);
+            let topic = topic_of_channel(kind, &channel);
+            commands.extend(to_every_worker(workers, &topic, &frame, exclude));
+        }
+        Effect::Broadcast {
+            kind,
+            exclude,
+            publication,
+        } => {
+            let frame = frame(kind, Address::default(), &publication.text);
+            commands.extend(to_every_worker(
+                workers,
+                &topic_of_all(kind),
+                &frame,
+                exclude,
+            ));
+        }
+        Effect::Subscribe {
+            connection,
+            kind,
+            channel,
+        } => {
+            let (id, topic) = (server_id(connection), topic_of_channel(kind, &channel));
+            commands.push((id.worker(), Command::Subscribe { id, topic }));
+        }
+        Effect::Unsubscribe {
+            connection,
+            kind,
+            channel,
+        } => {
+            let (id, topic) = (server_id(connection), topic_of_channel(kind, &channel));
+            commands.push((id.worker(), Command::Unsubscribe { id, topic }));
+        }
+        Effect::Disconnect {
+            connections,
+            code,
+            reason,
+        } => {
+            commands.extend(connections.into_iter().map(|id| close(id, code, &reason)));
+        }
+    }
+}
+
+fn close(id: ConnectionId, code: u16, reason: &str) -> (WorkerId, Command) {
+    let id = server_id(id);
+    (
+        id.worker(),
+        Command::Close {
+            id,
+            code: CloseCode::new(code),
+            reason: reason.to_owned(),
+        },
+    )
 }
 
 /// The command that sends a frame to one connection.

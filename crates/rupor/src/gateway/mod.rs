@@ -23,7 +23,7 @@ mod types;
 
 pub(crate) use admission::{Admission, Admitted};
 pub(crate) use clock::Clock;
-pub(crate) use close::{Closing, DISCONNECTED, TABLE as CLOSE_CODES};
+pub(crate) use close::DISCONNECTED;
 pub(crate) use error::PublishError;
 pub(crate) use handler::WorkerHandler;
 pub(crate) use rules::path_match;
@@ -37,7 +37,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::broker::{Broker, Memory, Node, Receipts};
 use crate::outlet::Routes;
 use rupor_hub::{Command, Effect, Hub, Kind, Publication, Refused};
-use rupor_proto::{CloseCode, Frame};
+use rupor_proto::Frame;
 use rupor_server::Handle;
 
 /// Longest close reason, in bytes: what a close frame has room for beside its code (RFC 6455 §5.5.1).
@@ -368,11 +368,6 @@ fn hub_id(id: rupor_server::ConnectionId) -> ConnectionId {
 /// The server's number of a hub's connection.
 fn server_id(id: ConnectionId) -> rupor_server::ConnectionId {
     rupor_server::ConnectionId::from_u64(id.0)
-}
-
-/// The code as the protocol crate has it.
-fn close_code(code: u16) -> CloseCode {
-    CloseCode::new(code)
 }
 
 #[cfg(test)]
