@@ -1,0 +1,499 @@
+//! One connection as its worker keeps it, but for the transport and the handler's state: the
+//! protocol, what is unsent, deadlines. And what a worker's connections share ([`Context`]).
+//!
+//! Invariants:
+//! - [`Context::out`] holds what was queued for the one connection that is being served, and is
+//!   empty between connections.
+//! - A connection's bytes leave in the order: its outbox, then `out`.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rupor_proto::{CloseCode, Config, Connection, Frame, Message, State, Time};
+
+use super::outbox::Outbox;
+use super::rate::Rate;
+use super::timers::{self, Timers};
+use super::topics::Topics;
+use super::transport::Transport;
+use crate::error::SendError;
+use crate::handle::Handle;
+use crate::id::{ConnectionId, WorkerId};
+use crate::limits::Limits;
+use crate::opening::Permit;
+use crate::stats::{DropReason, WorkerCounters, add};
+
+/// The close code for a peer that reads too slowly: connect again, later.
+pub const CLOSE_SLOW: CloseCode = CloseCode::new(3008);
+
+/// The longest reason that a close frame has room for (RFC 6455 §5.5: 125 bytes with the code).
+const REASON_BYTES_MAX: usize = 123;
+
+/// A frame of at least this many bytes is queued by reference also where it could be copied.
+const BY_REFERENCE_BYTES: usize = 16 * 1024;
+
+/// Outboxes that a worker keeps for their next user.
+const SPARE_MAX: usize = 1024;
+
+/// A time that never comes.
+pub(crate) const NEVER: Time = Time::from_millis(u64::MAX);
+
+/// What a worker's connections share.
+pub(crate) struct Context {
+    pub(crate) worker: WorkerId,
+    pub(crate) handle: Handle,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) config: Arc<Config>,
+    pub(crate) counters: Arc<WorkerCounters>,
+    pub(crate) topics: Topics,
+    pub(crate) timers: Timers,
+    /// Now, as the loop's turn sees it.
+    pub(crate) now: Time,
+    pub(crate) out: Vec<u8>,
+    /// Connections whose outbox is to be flushed at the end of the turn.
+    pub(crate) dirty: Vec<u32>,
+    /// Connections to be read again in the next turn.
+    pub(crate) again: Vec<u32>,
+    spare: Vec<Box<Outbox>>,
+    pub(crate) tally: Tally,
+}
+
+/// What a turn counted; added to the shared counters at its end.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) messages_in: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) frames_out: u64,
+    pub(crate) bytes_out: u64,
+    /// Bytes that wait now, not since the last turn.
+    pub(crate) backlog: u64,
+}
+
+impl Context {
+    pub(crate) fn new(worker: WorkerId, handle: Handle, limits: Arc<Limits>) -> Self {
+        let counters = handle.shared().counters.workers.get(worker.index()).cloned();
+        Self {
+            worker,
+            config: Arc::new(limits.protocol),
+            counters: counters.unwrap_or_default(),
+            handle,
+            limits,
+            topics: Topics::default(),
+            timers: Timers::default(),
+            now: Time::from_millis(0),
+            out: Vec::new(),
+            dirty: Vec::new(),
+            again: Vec::new(),
+            spare: Vec::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Adds what the turn counted to the shared counters.
+    pub(crate) fn publish_tally(&mut self) {
+        let tally = &mut self.tally;
+        add(&self.counters.messages_in, std::mem::take(&mut tally.messages_in));
+        add(&self.counters.bytes_in, std::mem::take(&mut tally.bytes_in));
+        add(&self.counters.frames_out, std::mem::take(&mut tally.frames_out));
+        add(&self.counters.bytes_out, std::mem::take(&mut tally.bytes_out));
+        self.counters
+            .backlog_bytes
+            .store(tally.backlog, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+/// Input that was received and may not be served yet.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) at: usize,
+}
+
+/// One connection.
+pub(crate) struct Link {
+    pub(crate) id: ConnectionId,
+    pub(crate) protocol: Connection,
+    pub(crate) outbox: Option<Box<Outbox>>,
+    pub(crate) held: Option<Box<Held>>,
+    pub(crate) remote: SocketAddr,
+    pub(crate) subprotocol: Option<Box<str>>,
+    pub(crate) rate: Rate,
+    /// When the handler wants `on_timer`.
+    pub(crate) timer: Time,
+    /// Since when it has been over its inbound rate.
+    pub(crate) over_since: Time,
+    /// Until when it lingers after its end.
+    pub(crate) linger_until: Time,
+    /// The tick at which it stands among the timers.
+    pub(crate) scheduled: u64,
+    /// What of it is counted in the worker's backlog.
+    counted: u64,
+    pub(crate) doom: Option<DropReason>,
+    pub(crate) flags: Flags,
+    /// Its place in the limits per address; given back when the connection is gone.
+    _permit: Option<Permit>,
+}
+
+/// Where a connection is, beyond what the protocol knows.
+#[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not a state in disguise")]
+pub(crate) struct Flags {
+    /// There may be something to read.
+    pub(crate) readable: bool,
+    /// The peer closed its side, so a short read does not mean that all was read.
+    pub(crate) read_closed: bool,
+    /// The transport took less than it was given.
+    pub(crate) blocked: bool,
+    /// It stands in [`Context::dirty`].
+    pub(crate) dirty: bool,
+    /// It stands in [`Context::again`].
+    pub(crate) again: bool,
+    /// The transport failed.
+    pub(crate) broken: bool,
+    /// `on_close` was called; what is unsent may leave, then it goes.
+    pub(crate) parting: bool,
+    /// Nothing is waited for once everything has left.
+    pub(crate) leave_when_sent: bool,
+    /// Our side was shut down.
+    pub(crate) shut: bool,
+    /// `on_open` runs: the 101 is in `out` and may not leave yet.
+    pub(crate) opening: bool,
+}
+
+/// What an adopted connection comes with.
+pub(crate) struct Arrival {
+    pub(crate) remote: SocketAddr,
+    pub(crate) subprotocol: Option<Box<str>>,
+    pub(crate) permit: Option<Permit>,
+}
+
+impl Link {
+    pub(crate) fn new(id: ConnectionId, arrival: Arrival, context: &Context) -> Self {
+        // The jitter only has to differ between connections: a multiplicative hash does.
+        let seed = id.as_u64().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Self {
+            id,
+            protocol: Connection::server(Arc::clone(&context.config), context.now, seed),
+            outbox: None,
+            held: None,
+            remote: arrival.remote,
+            subprotocol: arrival.subprotocol,
+            rate: Rate::default(),
+            timer: NEVER,
+            over_since: NEVER,
+            linger_until: NEVER,
+            scheduled: timers::NEVER,
+            counted: 0,
+            doom: None,
+            flags: Flags::default(),
+            _permit: arrival.permit,
+        }
+    }
+
+    /// The slot, as the worker's lists keep it.
+    pub(crate) fn slot(&self) -> u32 {
+        // A slot has 24 bits.
+        u32::try_from(self.id.slot()).unwrap_or(u32::MAX)
+    }
+
+    /// Bytes of its outbox.
+    pub(crate) fn backlog(&self) -> usize {
+        self.outbox.as_ref().map_or(0, |outbox| outbox.bytes())
+    }
+
+    /// Queues a message of the connection that is being served.
+    pub(crate) fn send(
+        &mut self,
+        message: Message<'_>,
+        context: &mut Context,
+        transport: Option<&mut dyn Transport>,
+    ) -> Result<(), SendError> {
+        self.make_room(message.len(), context, transport)?;
+        self.protocol
+            .send(message, &mut context.out)
+            .map_err(|_| SendError::Closing)?;
+        context.tally.frames_out += 1;
+        Ok(())
+    }
+
+    /// Queues an encoded message of the connection that is being served.
+    pub(crate) fn send_frame(
+        &mut self,
+        frame: &Frame,
+        context: &mut Context,
+        transport: Option<&mut dyn Transport>,
+    ) -> Result<(), SendError> {
+        let bytes = frame.as_bytes();
+        self.make_room(bytes.len(), context, transport)?;
+        if bytes.len() >= BY_REFERENCE_BYTES {
+            self.queue_out(context);
+            let now = context.now;
+            self.outbox_mut(context).push_frame(frame.clone(), now);
+            self.mark_dirty(context);
+        } else {
+            context.out.extend_from_slice(bytes);
+        }
+        context.tally.frames_out += 1;
+        Ok(())
+    }
+
+    /// Whether `more` bytes may be queued. What fills up is written first, so only a peer that does
+    /// not read runs into the limit.
+    fn make_room(
+        &mut self,
+        more: usize,
+        context: &mut Context,
+        transport: Option<&mut dyn Transport>,
+    ) -> Result<(), SendError> {
+        if self.doom.is_some() {
+            return Err(SendError::Slow);
+        }
+        if self.flags.parting || !self.protocol.is_sendable() {
+            return Err(SendError::Closing);
+        }
+        if context.out.len() + more > context.limits.receive_buffer_bytes
+            && let Some(transport) = transport
+        {
+            self.write_out(context, transport);
+        }
+        let queued = self.backlog() + context.out.len();
+        if queued > 0 && queued + more > context.limits.backlog_bytes_max {
+            self.doom = Some(DropReason::BacklogBytes);
+            return Err(SendError::Slow);
+        }
+        Ok(())
+    }
+
+    /// Queues a frame for a connection that is not being served now.
+    pub(crate) fn deliver(
+        &mut self,
+        frame: &Frame,
+        context: &mut Context,
+        transport: &mut dyn Transport,
+    ) {
+        if self.flags.parting || self.doom.is_some() || !self.protocol.is_sendable() {
+            return;
+        }
+        for try_write in [true, false] {
+            match self.over_backlog(frame.as_bytes().len(), &context.limits) {
+                None => break,
+                // Much may have come for it in this turn: that alone does not make it slow.
+                Some(_) if try_write => self.flush(context, transport),
+                Some(reason) => {
+                    self.doom = Some(reason);
+                    self.mark_dirty(context);
+                    return;
+                }
+            }
+        }
+        let now = context.now;
+        self.outbox_mut(context).push_frame(frame.clone(), now);
+        context.tally.frames_out += 1;
+        self.mark_dirty(context);
+    }
+
+    fn over_backlog(&self, more: usize, limits: &Limits) -> Option<DropReason> {
+        let outbox = self.outbox.as_ref()?;
+        if outbox.frames() >= limits.backlog_frames_max {
+            Some(DropReason::BacklogFrames)
+        } else if outbox.bytes() + more > limits.backlog_bytes_max {
+            Some(DropReason::BacklogBytes)
+        } else {
+            None
+        }
+    }
+
+    /// Begins the closing handshake: a code that may not be sent becomes 1000, a reason is cut.
+    pub(crate) fn close(&mut self, code: CloseCode, reason: &str, context: &mut Context) {
+        let code = if code.is_sendable() { code } else { CloseCode::NORMAL };
+        let reason = cut(reason, REASON_BYTES_MAX);
+        // The one error left is that it is closing already.
+        let _ = self.protocol.close(code, reason, context.now, &mut context.out);
+    }
+
+    pub(crate) fn mark_dirty(&mut self, context: &mut Context) {
+        if !self.flags.dirty {
+            self.flags.dirty = true;
+            context.dirty.push(self.slot());
+        }
+    }
+
+    pub(crate) fn mark_again(&mut self, context: &mut Context) {
+        if !self.flags.again {
+            self.flags.again = true;
+            context.again.push(self.slot());
+        }
+    }
+
+    fn outbox_mut(&mut self, context: &mut Context) -> &mut Outbox {
+        self.outbox
+            .get_or_insert_with(|| context.spare.pop().unwrap_or_default())
+    }
+
+    /// Gives an empty outbox back.
+    fn return_outbox(&mut self, context: &mut Context) {
+        if let Some(mut outbox) = self.outbox.take()
+            && context.spare.len() < SPARE_MAX
+        {
+            outbox.reset();
+            context.spare.push(outbox);
+        }
+    }
+
+    /// Moves what is in `out` behind what is in the outbox.
+    pub(crate) fn queue_out(&mut self, context: &mut Context) {
+        if !context.out.is_empty() {
+            let out = std::mem::take(&mut context.out);
+            let now = context.now;
+            self.outbox_mut(context).push_bytes(&out, now);
+            context.out = out;
+            context.out.clear();
+        }
+    }
+
+    /// Writes what is queued for the connection that is being served: `out` straight from where it
+    /// lies, if nothing is before it.
+    pub(crate) fn write_out(&mut self, context: &mut Context, transport: &mut dyn Transport) {
+        if self.outbox.is_none() && !self.flags.blocked && !self.flags.broken {
+            let mut written = 0;
+            while let Some(rest) = context.out.get(written..).filter(|rest| !rest.is_empty()) {
+                match transport.write(rest) {
+                    Ok(0) => {
+                        self.flags.broken = true;
+                        break;
+                    }
+                    Ok(count) => written += count,
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        self.flags.blocked = true;
+                        break;
+                    }
+                    Err(_) => {
+                        self.flags.broken = true;
+                        break;
+                    }
+                }
+            }
+            context.tally.bytes_out += written as u64;
+            if written < context.out.len() {
+                context.out.drain(..written);
+            } else {
+                context.out.clear();
+            }
+        }
+        self.queue_out(context);
+        if context.out.capacity() > 4 * context.limits.receive_buffer_bytes {
+            context.out.shrink_to(context.limits.receive_buffer_bytes);
+        }
+        self.flush_below(transport);
+        if self.outbox.is_some() && !self.flags.blocked {
+            self.flush(context, transport);
+        }
+    }
+
+    /// Writes the outbox.
+    pub(crate) fn flush(&mut self, context: &mut Context, transport: &mut dyn Transport) {
+        if self.flags.broken {
+            return;
+        }
+        if let Some(outbox) = &mut self.outbox {
+            match outbox.write_to(transport, context.now) {
+                Ok(written) => {
+                    context.tally.bytes_out += written.bytes as u64;
+                    self.flags.blocked = written.blocked;
+                }
+                Err(_) => self.flags.broken = true,
+            }
+            if outbox.is_empty() {
+                self.return_outbox(context);
+            }
+        }
+        self.flush_below(transport);
+    }
+
+    /// What TLS still holds.
+    fn flush_below(&mut self, transport: &mut dyn Transport) {
+        if self.flags.broken {
+            return;
+        }
+        match transport.flush() {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.flags.blocked = true,
+            Err(_) => self.flags.broken = true,
+        }
+    }
+
+    /// Whether it may be served more input now.
+    pub(crate) fn may_read(&self, context: &Context) -> bool {
+        !self.flags.broken
+            && self.doom.is_none()
+            && self.backlog() <= context.limits.backlog_pause_bytes
+            && self.rate.over_until(&context.limits, context.now).is_none()
+    }
+
+    /// The earliest time at which something about it is due.
+    pub(crate) fn next_deadline(&self, context: &Context) -> Time {
+        if self.flags.parting {
+            return self.linger_until;
+        }
+        let limits = &context.limits;
+        let mut at = self.protocol.poll_timeout().unwrap_or(NEVER).min(self.timer);
+        if let Some(outbox) = &self.outbox
+            && self.protocol.state() == State::Open
+        {
+            let stall = u64::from(limits.backlog_stall_ms);
+            at = at.min(outbox.progress().saturating_add_ms(stall));
+        }
+        if self.over_since != NEVER
+            && let Some(resume) = self.rate.over_until(limits, context.now)
+        {
+            at = at.min(resume);
+        }
+        at
+    }
+
+    /// Puts it among the timers for its earliest deadline.
+    pub(crate) fn schedule(&mut self, context: &mut Context) {
+        let at = self.next_deadline(context);
+        let slot = self.slot();
+        context.timers.schedule(slot, at, &mut self.scheduled);
+    }
+
+    /// Brings the worker's backlog up to what this connection holds now.
+    pub(crate) fn account(&mut self, context: &mut Context) {
+        let held = self.held.as_ref().map_or(0, |held| held.bytes.len());
+        let count = (self.backlog() + held) as u64;
+        context.tally.backlog = context.tally.backlog.saturating_add(count).saturating_sub(self.counted);
+        self.counted = count;
+    }
+
+    /// Gives back what it holds of the worker's, before it is dropped.
+    pub(crate) fn release(&mut self, context: &mut Context) {
+        context.tally.backlog = context.tally.backlog.saturating_sub(self.counted);
+        self.counted = 0;
+        self.return_outbox(context);
+    }
+}
+
+/// The longest beginning of `text` that has at most `bytes_max` bytes.
+fn cut(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reason_is_cut_between_characters() {
+        assert_eq!(cut("short", 123), "short");
+        let long = "я".repeat(100);
+        assert_eq!(cut(&long, 123), "я".repeat(61));
+        assert_eq!(cut("", 0), "");
+    }
+}

@@ -1,0 +1,119 @@
+//! Who on this worker listens to what.
+//!
+//! Invariants: a topic is in the table only while it has a subscriber, a slot only while it has a
+//! topic. Both directions are kept, so that a connection that ends takes its subscriptions with it
+//! without a search.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::limits::Limits;
+use crate::topic::Topic;
+
+/// The table of one worker.
+#[derive(Debug, Default)]
+pub(crate) struct Topics {
+    subscribers: HashMap<Topic, HashSet<u32>>,
+    subscriptions: HashMap<u32, Vec<Topic>>,
+}
+
+impl Topics {
+    /// Subscribes; false at a limit. Who is subscribed already is so still.
+    pub(crate) fn subscribe(&mut self, slot: u32, topic: &Topic, limits: &Limits) -> bool {
+        let known = self.subscribers.get(topic);
+        if known.is_some_and(|slots| slots.contains(&slot)) {
+            return true;
+        }
+        let count = self.subscriptions.get(&slot).map_or(0, Vec::len);
+        if count >= limits.subscriptions_max
+            || topic.as_str().len() > limits.topic_bytes_max
+            || (known.is_none() && self.subscribers.len() >= limits.topics_max)
+        {
+            return false;
+        }
+        self.subscribers.entry(topic.clone()).or_default().insert(slot);
+        self.subscriptions.entry(slot).or_default().push(topic.clone());
+        true
+    }
+
+    /// Ends a subscription, if there is one.
+    pub(crate) fn unsubscribe(&mut self, slot: u32, topic: &Topic) {
+        self.forget(slot, topic);
+        if let Some(topics) = self.subscriptions.get_mut(&slot) {
+            topics.retain(|other| other != topic);
+            if topics.is_empty() {
+                self.subscriptions.remove(&slot);
+            }
+        }
+    }
+
+    /// Ends all subscriptions of a connection.
+    pub(crate) fn remove(&mut self, slot: u32) {
+        for topic in self.subscriptions.remove(&slot).unwrap_or_default() {
+            self.forget(slot, &topic);
+        }
+    }
+
+    fn forget(&mut self, slot: u32, topic: &Topic) {
+        if let Some(slots) = self.subscribers.get_mut(topic) {
+            slots.remove(&slot);
+            if slots.is_empty() {
+                self.subscribers.remove(topic);
+            }
+        }
+    }
+
+    /// The slots that listen to `topic`.
+    pub(crate) fn subscribers(&self, topic: &Topic) -> impl Iterator<Item = u32> + '_ {
+        self.subscribers.get(topic).into_iter().flatten().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listeners(topics: &Topics, name: &str) -> Vec<u32> {
+        let mut slots: Vec<u32> = topics.subscribers(&name.into()).collect();
+        slots.sort_unstable();
+        slots
+    }
+
+    #[test]
+    fn a_connection_takes_its_subscriptions_with_it() {
+        let (mut topics, limits) = (Topics::default(), Limits::default());
+        for slot in [1, 2] {
+            assert!(topics.subscribe(slot, &"a".into(), &limits));
+            assert!(topics.subscribe(slot, &"b".into(), &limits));
+        }
+        topics.unsubscribe(2, &"b".into());
+        topics.unsubscribe(2, &"never".into());
+        assert_eq!(listeners(&topics, "b"), [1]);
+        topics.remove(1);
+        assert_eq!(listeners(&topics, "a"), [2]);
+        assert_eq!(listeners(&topics, "b"), []);
+        topics.remove(2);
+        assert!(topics.subscribers.is_empty() && topics.subscriptions.is_empty());
+    }
+
+    #[test]
+    fn each_limit_holds_at_one_more() {
+        let limits = Limits {
+            subscriptions_max: 2,
+            topics_max: 3,
+            topic_bytes_max: 4,
+            ..Limits::default()
+        };
+        let mut topics = Topics::default();
+        assert!(!topics.subscribe(1, &"12345".into(), &limits));
+        assert!(topics.subscribe(1, &"1234".into(), &limits));
+        assert!(topics.subscribe(1, &"b".into(), &limits));
+        assert!(topics.subscribe(1, &"b".into(), &limits), "again is no new one");
+        assert!(!topics.subscribe(1, &"c".into(), &limits));
+        assert!(topics.subscribe(2, &"c".into(), &limits));
+        assert!(!topics.subscribe(2, &"d".into(), &limits), "the fourth topic");
+        assert!(topics.subscribe(2, &"b".into(), &limits), "one that exists");
+        topics.unsubscribe(1, &"b".into());
+        topics.unsubscribe(1, &"1234".into());
+        assert!(topics.subscribe(1, &"d".into(), &limits), "room again");
+    }
+}
