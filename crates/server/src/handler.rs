@@ -10,6 +10,7 @@ use crate::error::{InboxFull, SendError};
 use crate::handle::Handle;
 use crate::id::ConnectionId;
 use crate::topic::Topic;
+use crate::worker::{Context, Link, Transport};
 
 /// What a server does with its connections. Each worker has one instance, made on its thread and used by nothing else,
 /// so a handler needs no locks for what it keeps to itself.
@@ -53,23 +54,39 @@ pub trait Handler: 'static {
 
 /// A connection, lent to a callback.
 pub struct Connection<'a> {
-    pub(crate) handle: &'a Handle,
+    link: &'a mut Link,
+    context: &'a mut Context,
+    /// `None` where nothing may leave: before the 101 and after the end.
+    transport: Option<&'a mut dyn Transport>,
 }
 
-impl Connection<'_> {
-    /// Its name, for [`Handle`] and for other threads.
-    pub fn id(&self) -> ConnectionId {
-        unimplemented!()
+impl<'a> Connection<'a> {
+    pub(crate) fn new(
+        link: &'a mut Link,
+        context: &'a mut Context,
+        transport: Option<&'a mut dyn Transport>,
+    ) -> Self {
+        Self {
+            link,
+            context,
+            transport,
+        }
     }
 
-    /// Queues a message. It leaves with everything else that this callback, and the others of the same read, queued.
+    /// Its name, for [`Handle`] and for other threads.
+    pub fn id(&self) -> ConnectionId {
+        self.link.id
+    }
+
+    /// Queues a message. It leaves with everything else that this callback, and the others of the
+    /// same read, queued.
     ///
     /// # Errors
-    /// [`SendError::Closing`] after the closing handshake began; [`SendError::Slow`] when the backlog is full, and then
-    /// the connection is dropped.
+    /// [`SendError::Closing`] after the closing handshake began; [`SendError::Slow`] when the
+    /// backlog is full, and then the connection is dropped.
     pub fn send(&mut self, message: Message<'_>) -> Result<(), SendError> {
-        let _ = message;
-        unimplemented!()
+        let transport = self.transport.as_deref_mut();
+        self.link.send(message, self.context, transport)
     }
 
     /// Queues a text message; see [`send`](Self::send).
@@ -85,64 +102,65 @@ impl Connection<'_> {
     /// # Errors
     /// Those of [`send`](Self::send).
     pub fn send_frame(&mut self, frame: &Frame) -> Result<(), SendError> {
-        let _ = frame;
-        unimplemented!()
+        let transport = self.transport.as_deref_mut();
+        self.link.send_frame(frame, self.context, transport)
     }
 
-    /// Begins the closing handshake (RFC 6455 §7.1.2). A code that may not be sent becomes 1000, a reason over 123
-    /// bytes is cut. After the first call, nothing.
+    /// Begins the closing handshake (RFC 6455 §7.1.2). A code that may not be sent becomes 1000, a
+    /// reason over 123 bytes is cut. After the first call, nothing.
     pub fn close(&mut self, code: CloseCode, reason: &str) {
-        let _ = (code, reason);
-        unimplemented!()
+        self.link.close(code, reason, self.context);
     }
 
-    /// Subscribes to a topic. False, and nothing done, at
-    /// [`Limits::subscriptions_max`](crate::Limits::subscriptions_max) and the other limits of topics; true if it was
-    /// subscribed already.
+    /// Subscribes to a topic; true also if it was subscribed already. False, and nothing done, at
+    /// [`Limits::subscriptions_max`](crate::Limits::subscriptions_max) and the other limits of
+    /// topics.
     pub fn subscribe(&mut self, topic: &Topic) -> bool {
-        let _ = topic;
-        unimplemented!()
+        let Context { topics, limits, .. } = &mut *self.context;
+        topics.subscribe(self.link.slot(), topic, limits)
     }
 
     /// Ends a subscription.
     pub fn unsubscribe(&mut self, topic: &Topic) {
-        let _ = topic;
-        unimplemented!()
+        self.context.topics.unsubscribe(self.link.slot(), topic);
     }
 
-    /// Sends `frame` to everybody who is subscribed to `topic`, on every worker, but not to this connection.
+    /// Sends `frame` to everybody who is subscribed to `topic`, on every worker, but not to this
+    /// connection.
     ///
     /// # Errors
     /// [`InboxFull`]: a worker is behind; nobody gets it.
     pub fn publish(&mut self, topic: &Topic, frame: &Frame) -> Result<(), InboxFull> {
-        self.handle.publish(topic, frame, Some(self.id()))
+        self.context
+            .handle
+            .publish(topic, frame, Some(self.link.id))
     }
 
     /// Bytes that were queued and not yet taken by the system.
     pub fn buffered_amount(&self) -> usize {
-        unimplemented!()
+        self.link.backlog() + self.context.out.len()
     }
 
-    /// Asks for [`Handler::on_timer`] after `delay` (up to 20 ms later than that). A connection has one timer: this
-    /// replaces it.
+    /// Asks for [`Handler::on_timer`] after `delay` (up to a tick of 16 ms, and the rest of the
+    /// loop's turn, later than that). A connection has one timer: this replaces it.
     pub fn set_timer(&mut self, delay: Duration) {
-        let _ = delay;
-        unimplemented!()
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        self.link.timer = self.context.now.saturating_add_ms(delay_ms);
     }
 
     /// The peer's address; behind a proxy that is the proxy.
     pub fn remote(&self) -> SocketAddr {
-        unimplemented!()
+        self.link.remote
     }
 
     /// The subprotocol that was agreed on.
     pub fn subprotocol(&self) -> Option<&str> {
-        unimplemented!()
+        self.link.subprotocol.as_deref()
     }
 
     /// The whole server, also for other threads: clone it.
     pub fn handle(&self) -> &Handle {
-        self.handle
+        &self.context.handle
     }
 }
 

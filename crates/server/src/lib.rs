@@ -11,8 +11,6 @@
 //! socket goes to one *worker* and belongs to it for life: a loop over `mio` with one receive buffer, no task, channel
 //! or timer object per connection. Everything else is HTTP and goes to the service given to [`Server::http`].
 
-#![allow(dead_code, clippy::unimplemented, reason = "skeleton: bodies follow")]
-
 mod admit;
 mod error;
 mod handle;
@@ -20,10 +18,12 @@ mod handler;
 mod id;
 mod inbox;
 mod limits;
+mod memory;
 mod opening;
 mod server;
 mod stats;
 mod topic;
+mod worker;
 
 pub use admit::{Admit, AdmitAll, Admitted, Refusal, UpgradeRequest};
 pub use error::{InboxFull, SendError, StartError, TlsError};
@@ -32,10 +32,11 @@ pub use handler::{Connection, Handler};
 pub use id::{ConnectionId, NotAConnectionId, WORKERS_MAX, WorkerId};
 pub use inbox::Command;
 pub use limits::{LimitRow, Limits};
-pub use opening::Tls;
-pub use server::{AddressRange, RemoteAddr, Running, Server};
+pub use opening::{AddressRange, NotAnAddressRange, RemoteAddr, Tls};
+pub use server::{Running, Server};
 pub use stats::{DropReason, RefusalReason, Stats};
 pub use topic::Topic;
+pub use worker::CLOSE_SLOW;
 
 /// The protocol's own types that appear in this API.
 pub use rupor_proto as proto;

@@ -3,25 +3,62 @@
 use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use mio::{Poll, Waker};
+use tokio::runtime::{self, Runtime};
+use tokio::sync::Semaphore;
 use tower_service::Service;
 
 use crate::admit::{Admit, AdmitAll};
 use crate::error::StartError;
 use crate::handle::Handle;
 use crate::handler::Handler;
-use crate::id::WorkerId;
+use crate::id::{WORKERS_MAX, WorkerId};
+use crate::inbox::Inbox;
 use crate::limits::Limits;
-use crate::opening::Tls;
+use crate::memory;
+use crate::opening::{AddressRange, Gate, HttpService, Opening, Tls, Waiting, bind};
+use crate::stats::Counters;
+use crate::worker::{Adoption, Adoptions, Context, Core, Socket, WAKE, Worker};
 
 type Factory<H> = Arc<dyn Fn(WorkerId, &Handle) -> H + Send + Sync>;
 
+/// Threads of the opening side.
+const OPENING_THREADS: usize = 2;
+
+/// How long tasks of the opening side may take to notice that it is over.
+const OPENING_SHUTDOWN: Duration = Duration::from_secs(1);
+
 /// A server that is being put together.
+///
+/// ```no_run
+/// use rupor_server::{Connection, Handler, Message, Server, UpgradeRequest};
+///
+/// struct Echo;
+///
+/// impl Handler for Echo {
+///     type Admission = UpgradeRequest;
+///     type State = ();
+///     fn on_open(&mut self, _: &mut Connection<'_>, _: UpgradeRequest) {}
+///     fn on_message(&mut self, connection: &mut Connection<'_>, (): &mut (), message: Message<'_>) {
+///         let _ = connection.send(message);
+///     }
+/// }
+///
+/// # fn main() -> Result<(), rupor_server::StartError> {
+/// Server::new(|_, _| Echo).listen("127.0.0.1:8000")?.run()
+/// # }
+/// ```
 #[must_use = "a server does nothing until it is started"]
 pub struct Server<H: Handler, A = AdmitAll> {
     factory: Factory<H>,
@@ -29,14 +66,15 @@ pub struct Server<H: Handler, A = AdmitAll> {
     limits: Limits,
     workers: Option<usize>,
     tls: Option<Tls>,
+    http: Option<HttpService>,
     trusted_proxies: Vec<AddressRange>,
     listeners: Vec<TcpListener>,
 }
 
 impl<H: Handler> Server<H> {
-    /// A server whose workers each get the handler that `factory` makes, on the worker's own thread. It admits
-    /// everybody, so [`Handler::Admission`] is [`UpgradeRequest`](crate::UpgradeRequest); for another one say
-    /// [`admit`](Self::admit).
+    /// A server whose workers each get the handler that `factory` makes, on the worker's own
+    /// thread. It admits everybody, so [`Handler::Admission`] is
+    /// [`UpgradeRequest`](crate::UpgradeRequest); for another one say [`admit`](Self::admit).
     pub fn new(factory: impl Fn(WorkerId, &Handle) -> H + Send + Sync + 'static) -> Self {
         Self {
             factory: Arc::new(factory),
@@ -44,6 +82,7 @@ impl<H: Handler> Server<H> {
             limits: Limits::default(),
             workers: None,
             tls: None,
+            http: None,
             trusted_proxies: Vec::new(),
             listeners: Vec::new(),
         }
@@ -59,14 +98,16 @@ impl<H: Handler, A> Server<H, A> {
             limits: self.limits,
             workers: self.workers,
             tls: self.tls,
+            http: self.http,
             trusted_proxies: self.trusted_proxies,
             listeners: self.listeners,
         }
     }
 
-    /// Answers every request that is no upgrade; an `axum::Router` is one. Without it they get 426. The request has a
-    /// [`RemoteAddr`] among its extensions.
-    pub fn http<S, B>(self, service: S) -> Self
+    /// Answers every request that is no upgrade; an `axum::Router` is such a service. Without one,
+    /// GET gets 426 and the rest 404. The request has a [`RemoteAddr`](crate::RemoteAddr) among
+    /// its extensions.
+    pub fn http<S, B>(mut self, service: S) -> Self
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
             + Clone
@@ -77,11 +118,11 @@ impl<H: Handler, A> Server<H, A> {
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let _ = service;
+        self.http = Some(HttpService::new(service));
         self
     }
 
-    /// Sets the limits.
+    /// Sets the limits. [`Limits::listen_backlog`] is for the `listen` calls behind this one.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -99,19 +140,22 @@ impl<H: Handler, A> Server<H, A> {
         self
     }
 
-    /// Addresses that the limits per address and the accept rate leave out; loopback is always left out.
+    /// Addresses that the limits per address and the accept rate leave out; loopback is always
+    /// left out.
     pub fn trusted_proxies(mut self, proxies: impl IntoIterator<Item = AddressRange>) -> Self {
         self.trusted_proxies.extend(proxies);
         self
     }
 
-    /// Takes an address to listen on; port 0 lets the system choose. May be called more than once.
+    /// Listens on an address, or on all that a name has; port 0 lets the system choose. May be
+    /// called more than once.
     ///
     /// # Errors
     /// [`StartError::Address`], [`StartError::AddressTaken`] or [`StartError::Listen`].
-    pub fn listen(self, address: impl ToSocketAddrs + fmt::Debug) -> Result<Self, StartError> {
-        let _ = address;
-        unimplemented!()
+    pub fn listen(mut self, address: impl ToSocketAddrs + fmt::Debug) -> Result<Self, StartError> {
+        self.listeners
+            .extend(bind(address, self.limits.listen_backlog)?);
+        Ok(self)
     }
 
     /// Takes a socket that listens already.
@@ -119,15 +163,118 @@ impl<H: Handler, A> Server<H, A> {
         self.listeners.push(listener);
         self
     }
+
+    fn worker_count(&self) -> Result<usize, StartError> {
+        let asked = match self.workers {
+            Some(asked) => asked,
+            None => thread::available_parallelism()
+                .map_or(1, usize::from)
+                .min(WORKERS_MAX),
+        };
+        if (1..=WORKERS_MAX).contains(&asked) {
+            Ok(asked)
+        } else {
+            Err(StartError::Workers { asked })
+        }
+    }
 }
 
 impl<H: Handler, A: Admit<Admission = H::Admission>> Server<H, A> {
     /// Starts the threads and returns.
     ///
     /// # Errors
-    /// [`StartError`].
-    pub fn start(self) -> Result<Running, StartError> {
-        unimplemented!()
+    /// [`StartError`]; then nothing runs.
+    pub fn start(mut self) -> Result<Running, StartError> {
+        let count = self.worker_count()?;
+        if self.listeners.is_empty() {
+            return Err(StartError::NoListener);
+        }
+        if self.limits.backlog_budget_bytes == 0 {
+            self.limits.backlog_budget_bytes = memory::limit_bytes() / 2;
+        }
+        let limits = Arc::new(self.limits);
+        let mut polls = Vec::with_capacity(count);
+        let mut inboxes = Vec::with_capacity(count);
+        for _ in 0..count {
+            let poll = Poll::new().map_err(system("a poller"))?;
+            let waker = Waker::new(poll.registry(), WAKE).map_err(system("a waker"))?;
+            let wake = Box::new(move || {
+                // An error leaves the worker to its next event; nothing could be done here.
+                let _ = waker.wake();
+            });
+            polls.push(poll);
+            inboxes.push(Inbox::new(limits.inbox_commands_max, wake));
+        }
+        let handle = Handle::new(inboxes, Counters::new(count));
+        let (runtime, listeners, addresses) = prepare_opening(self.listeners)?;
+
+        let mut threads = Vec::with_capacity(count + 1);
+        let mut workers = Vec::with_capacity(count);
+        let (ready, started) = mpsc::channel();
+        for (worker, poll) in WorkerId::all(count).zip(polls) {
+            let adoptions = Arc::new(Adoptions::new(limits.adoptions_max));
+            let start = WorkerStart {
+                worker,
+                poll,
+                factory: Arc::clone(&self.factory),
+                context: Context::new(worker, handle.clone(), Arc::clone(&limits)),
+                adoptions: Arc::clone(&adoptions),
+                ready: ready.clone(),
+            };
+            let thread = thread::Builder::new()
+                .name(format!("rupor-worker-{worker}"))
+                .spawn(move || start.run())
+                .map_err(system("a worker's thread"));
+            match thread {
+                Ok(thread) => threads.push(thread),
+                Err(error) => return Err(abandon(&handle, threads, error)),
+            }
+            let counters = handle
+                .shared()
+                .counters
+                .workers
+                .get(worker.index())
+                .cloned();
+            workers.push(Arc::new(Waiting {
+                worker,
+                adoptions,
+                counters: counters.unwrap_or_default(),
+                handle: handle.clone(),
+            }));
+        }
+        drop(ready);
+        if started.iter().filter(|made| *made).count() < count {
+            return Err(abandon(&handle, threads, StartError::HandlerPanicked));
+        }
+
+        let opening = Arc::new(Opening {
+            admit: self.admit,
+            gate: Gate::new(Arc::clone(&limits), self.trusted_proxies),
+            tls: self.tls,
+            http: self.http,
+            handle: handle.clone(),
+            counters: Arc::clone(&handle.shared().counters.opening),
+            workers,
+            openings: Arc::new(Semaphore::new(limits.openings_max)),
+            lingering: Arc::new(Semaphore::new(limits.lingering_max)),
+            limits,
+        });
+        let thread = thread::Builder::new()
+            .name("rupor-opening".to_owned())
+            .spawn(move || {
+                runtime.block_on(opening.run(listeners));
+                runtime.shutdown_timeout(OPENING_SHUTDOWN);
+            })
+            .map_err(system("the opening thread"));
+        match thread {
+            Ok(thread) => threads.push(thread),
+            Err(error) => return Err(abandon(&handle, threads, error)),
+        }
+        Ok(Running {
+            addresses,
+            handle,
+            threads,
+        })
     }
 
     /// Starts and waits for the end, which only [`Handle::drain`] and [`Handle::stop`] bring.
@@ -137,6 +284,78 @@ impl<H: Handler, A: Admit<Admission = H::Admission>> Server<H, A> {
     pub fn run(self) -> Result<(), StartError> {
         self.start()?.wait();
         Ok(())
+    }
+}
+
+fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
+    move |source| StartError::System { what, source }
+}
+
+/// Ends what was started of a server that cannot start.
+fn abandon(handle: &Handle, threads: Vec<JoinHandle<()>>, error: StartError) -> StartError {
+    handle.stop();
+    for thread in threads {
+        let _ = thread.join();
+    }
+    error
+}
+
+type Prepared = (Runtime, Vec<tokio::net::TcpListener>, Vec<SocketAddr>);
+
+fn prepare_opening(listeners: Vec<TcpListener>) -> Result<Prepared, StartError> {
+    let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(OPENING_THREADS)
+        .thread_name("rupor-opening")
+        .enable_all()
+        .build()
+        .map_err(system("the opening runtime"))?;
+    let entered = runtime.enter();
+    let mut ready = Vec::with_capacity(listeners.len());
+    let mut addresses = Vec::with_capacity(listeners.len());
+    for listener in listeners {
+        let address = listener.local_addr().map_err(system("a listener"))?;
+        let failed = |source| StartError::Listen { address, source };
+        listener.set_nonblocking(true).map_err(failed)?;
+        ready.push(tokio::net::TcpListener::from_std(listener).map_err(failed)?);
+        addresses.push(address);
+    }
+    drop(entered);
+    Ok((runtime, ready, addresses))
+}
+
+/// What a worker's thread begins with.
+struct WorkerStart<H: Handler> {
+    worker: WorkerId,
+    poll: Poll,
+    factory: Factory<H>,
+    context: Context,
+    adoptions: Arc<Adoptions<Adoption<H::Admission, Socket>>>,
+    ready: mpsc::Sender<bool>,
+}
+
+impl<H: Handler> WorkerStart<H> {
+    fn run(self) {
+        let Self {
+            worker,
+            poll,
+            factory,
+            context,
+            adoptions,
+            ready,
+        } = self;
+        let handle = context.handle.clone();
+        let made = catch_unwind(AssertUnwindSafe(|| factory(worker, &handle)));
+        // Nobody listens only when another worker failed to start.
+        let _ = ready.send(made.is_ok());
+        drop(ready);
+        let Ok(handler) = made else { return };
+        // Without randomness an id of the last run could name somebody in this one; no more.
+        let mut seed = [0; 4];
+        let _ = getrandom::fill(&mut seed);
+        let core = Core::new(handler, context, u32::from_ne_bytes(seed));
+        if let Some(inbox) = handle.shared().inboxes.get(worker.index()) {
+            Worker::new(poll, core, adoptions).run(inbox);
+        }
     }
 }
 
@@ -151,26 +370,18 @@ impl<H: Handler, A> fmt::Debug for Server<H, A> {
     }
 }
 
-/// The peer's address, among the extensions of a request that is given to the HTTP service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RemoteAddr(pub SocketAddr);
-
-/// Addresses that begin with the same bits, written `192.0.2.0/24`, `2001:db8::/32`, or one address alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AddressRange {
-    network: IpAddr,
-    prefix: u8,
-}
-
-/// A server that runs. Dropping it does not end the server; [`Handle::drain`] and [`Handle::stop`] do.
+/// A server that runs. Dropping it does not end the server; [`Handle::drain`] and [`Handle::stop`]
+/// do.
 #[derive(Debug)]
 pub struct Running {
     addresses: Vec<SocketAddr>,
     handle: Handle,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Running {
-    /// What is listened on, with the ports that the system chose, in the order of the `listen` calls.
+    /// What is listened on, with the ports that the system chose, in the order of the `listen`
+    /// calls.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
@@ -182,6 +393,10 @@ impl Running {
 
     /// Waits until the server has ended. Blocks the thread.
     pub fn wait(self) {
-        unimplemented!()
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the server panicked");
+            }
+        }
     }
 }

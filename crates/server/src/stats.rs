@@ -156,14 +156,6 @@ pub(crate) fn add(counter: &AtomicU64, amount: u64) {
     }
 }
 
-/// Takes away without a locked instruction: the counter has one writer.
-pub(crate) fn subtract(counter: &AtomicU64, amount: u64) {
-    counter.store(
-        counter.load(Ordering::Relaxed).saturating_sub(amount),
-        Ordering::Relaxed,
-    );
-}
-
 impl WorkerCounters {
     pub(crate) fn closed(&self, code: CloseCode) {
         if let Some(counter) = self.closed.get(closed_index(code)) {

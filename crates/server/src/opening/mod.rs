@@ -1,5 +1,103 @@
-//! The opening side: from an accepted connection to an admitted upgrade, or to the HTTP service.
+//! The opening side: from an accepted connection to an admitted upgrade in the hands of a worker,
+//! or to the HTTP service.
+//!
+//! Rare and full of corner cases, so left to libraries: tokio accepts, rustls handshakes, hyper
+//! speaks HTTP. It runs on its own threads. Start with [`accept`]: `serve` there is the life of a
+//! connection on this side.
+//!
+//! Invariants: everything here has a deadline; a connection holds a [`gate::Permit`] from accept
+//! to its end, wherever it is; after a refusal nothing of the connection is read as a request.
 
+mod accept;
+mod answer;
+mod gate;
+mod head;
+mod http;
+mod listen;
+mod range;
+mod stream;
 mod tls;
+mod upgrade;
 
-pub use tls::Tls;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+pub(crate) use self::gate::{Gate, Permit};
+pub(crate) use self::http::HttpService;
+pub use self::http::RemoteAddr;
+pub(crate) use self::listen::bind;
+pub use self::range::{AddressRange, NotAnAddressRange};
+pub use self::tls::Tls;
+use crate::admit::Admit;
+use crate::handle::Handle;
+use crate::id::WorkerId;
+use crate::inbox::End;
+use crate::limits::Limits;
+use crate::stats::{OpeningCounters, WorkerCounters};
+use crate::worker::{Adoption, Adoptions, Socket};
+
+/// What all connections on this side share.
+pub(crate) struct Opening<A: Admit> {
+    pub(crate) admit: A,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) http: Option<HttpService>,
+    pub(crate) handle: Handle,
+    pub(crate) counters: Arc<OpeningCounters>,
+    pub(crate) workers: Vec<Arc<Waiting<A>>>,
+    /// Places for connections that are no WebSockets.
+    pub(crate) openings: Arc<Semaphore>,
+    /// Places for connections that were turned away and read the answer.
+    pub(crate) lingering: Arc<Semaphore>,
+}
+
+/// Where opened connections wait for one worker.
+pub(crate) struct Waiting<A: Admit> {
+    pub(crate) worker: WorkerId,
+    pub(crate) adoptions: Arc<Adoptions<Adoption<A::Admission, Socket>>>,
+    pub(crate) counters: Arc<WorkerCounters>,
+    pub(crate) handle: Handle,
+}
+
+impl<A: Admit> Waiting<A> {
+    fn signal(&self) {
+        if let Some(inbox) = self.handle.shared().inboxes.get(self.worker.index()) {
+            inbox.signal();
+        }
+    }
+}
+
+impl<A: Admit> Opening<A> {
+    fn is_ending(&self) -> bool {
+        self.handle.shared().ending.borrow().is_some()
+    }
+
+    fn linger(&self) -> Duration {
+        Duration::from_millis(u64::from(self.limits.linger_ms))
+    }
+
+    /// Runs until the server ends: then no listener is left, and those who were opening had the
+    /// drain's window to finish.
+    pub(crate) async fn run(self: Arc<Self>, listeners: Vec<TcpListener>) {
+        let mut accepting = tokio::task::JoinSet::new();
+        for listener in listeners {
+            let ending = self.handle.shared().ending.subscribe();
+            accepting.spawn(accept::accept_loop(Arc::clone(&self), listener, ending));
+        }
+        accepting.join_all().await;
+        let mut ending = self.handle.shared().ending.subscribe();
+        let end = *ending.borrow_and_update();
+        if let Some(End::Drain(window)) = end {
+            let places = u32::try_from(self.limits.openings_max).unwrap_or(u32::MAX);
+            tokio::select! {
+                _ = self.openings.acquire_many(places) => {}
+                () = tokio::time::sleep(window) => {}
+                _ = ending.wait_for(|end| *end == Some(End::Stop)) => {}
+            }
+        }
+    }
+}

@@ -63,6 +63,13 @@ pub(crate) struct Core<H: Handler, T> {
     spare_list: Vec<u32>,
 }
 
+/// The connection of that name, if it is still there.
+fn find<S, T>(entries: &mut Slab<Entry<S, T>>, id: ConnectionId) -> Option<&mut Entry<S, T>> {
+    entries
+        .get_mut(id.slot())
+        .filter(|entry| entry.link.id == id)
+}
+
 /// How far a piece of input was served.
 enum Served {
     All,
@@ -108,12 +115,27 @@ impl<H: Handler, T: Transport> Core<H, T> {
         Some(self.entries.vacant_key()).filter(|slot| *slot < SLOTS_MAX)
     }
 
+    /// A connection that was given to this worker never became one of its.
+    pub(crate) fn forget_assigned(&self) {
+        self.context
+            .counters
+            .assigned
+            .fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+    }
+
     /// Takes an opened connection in. `on_open` runs before the 101 leaves.
     pub(crate) fn adopt(&mut self, adoption: Adoption<H::Admission, T>) {
-        let Self { handler, entries, context, .. } = self;
+        let Self {
+            handler,
+            entries,
+            context,
+            ..
+        } = self;
         let vacant = entries.vacant_entry();
         let slot = vacant.key();
-        let Ok(slot_bits) = u32::try_from(slot) else { return };
+        let Ok(slot_bits) = u32::try_from(slot) else {
+            return;
+        };
         self.generation = self.generation.wrapping_add(1);
         let id = ConnectionId::from_parts(context.worker, slot_bits, self.generation);
         let mut link = Link::new(id, adoption.arrival, context);
@@ -141,9 +163,16 @@ impl<H: Handler, T: Transport> Core<H, T> {
         // What came with the request may be more than messages already in the transport.
         link.flags.readable = true;
         if !adoption.received.is_empty() {
-            link.held = Some(Box::new(Held { bytes: adoption.received, at: 0 }));
+            link.held = Some(Box::new(Held {
+                bytes: adoption.received,
+                at: 0,
+            }));
         }
-        vacant.insert(Entry { link, transport, state: Some(state) });
+        vacant.insert(Entry {
+            link,
+            transport,
+            state: Some(state),
+        });
         if let Some(drain) = &mut self.drain {
             drain.add(id);
         }
@@ -152,8 +181,15 @@ impl<H: Handler, T: Transport> Core<H, T> {
 
     /// Serves a connection whose transport became ready.
     pub(crate) fn ready(&mut self, slot: usize, readiness: Readiness) {
-        let Self { entries, context, .. } = self;
-        let Some(Entry { link, transport, .. }) = entries.get_mut(slot) else { return };
+        let Self {
+            entries, context, ..
+        } = self;
+        let Some(Entry {
+            link, transport, ..
+        }) = entries.get_mut(slot)
+        else {
+            return;
+        };
         link.flags.readable |= readiness.readable | readiness.read_closed;
         link.flags.read_closed |= readiness.read_closed;
         if readiness.writable && link.flags.blocked {
@@ -165,19 +201,20 @@ impl<H: Handler, T: Transport> Core<H, T> {
 
     /// Does what somebody asked for through the inbox.
     pub(crate) fn command(&mut self, command: Command) {
-        let Self { entries, context, .. } = self;
-        let mut find = |id: ConnectionId| {
-            entries
-                .get_mut(id.slot())
-                .filter(|entry| entry.link.id == id)
-        };
+        let Self {
+            entries, context, ..
+        } = self;
         match command {
             Command::Send { to, frame } => {
-                if let Some(entry) = find(to) {
+                if let Some(entry) = find(entries, to) {
                     entry.link.deliver(&frame, context, &mut entry.transport);
                 }
             }
-            Command::Publish { topic, frame, exclude } => {
+            Command::Publish {
+                topic,
+                frame,
+                exclude,
+            } => {
                 let topics = std::mem::take(&mut context.topics);
                 for slot in topics.subscribers(&topic) {
                     if let Some(entry) = entries.get_mut(slot as usize)
@@ -189,7 +226,7 @@ impl<H: Handler, T: Transport> Core<H, T> {
                 context.topics = topics;
             }
             Command::Subscribe { id, topic } => {
-                if let Some(entry) = find(id)
+                if let Some(entry) = find(entries, id)
                     && !entry.link.flags.parting
                 {
                     let slot = entry.link.slot();
@@ -197,7 +234,7 @@ impl<H: Handler, T: Transport> Core<H, T> {
                 }
             }
             Command::Unsubscribe { id, topic } => {
-                if let Some(entry) = find(id) {
+                if let Some(entry) = find(entries, id) {
                     context.topics.unsubscribe(entry.link.slot(), &topic);
                 }
             }
@@ -229,7 +266,10 @@ impl<H: Handler, T: Transport> Core<H, T> {
         if !self.context.again.is_empty() || !self.context.dirty.is_empty() {
             return Some(Duration::ZERO);
         }
-        let drain = self.drain.as_ref().and_then(|drain| drain.timeout(self.context.now));
+        let drain = self
+            .drain
+            .as_ref()
+            .and_then(|drain| drain.timeout(self.context.now));
         let timers = self.context.timers.timeout(self.context.now);
         match (drain, timers) {
             (Some(drain), Some(timers)) => Some(drain.min(timers)),
@@ -241,7 +281,11 @@ impl<H: Handler, T: Transport> Core<H, T> {
     pub(crate) fn end(&mut self, end: End) {
         match end {
             End::Drain(window) => {
-                let ids = self.entries.iter().map(|(_, entry)| entry.link.id).collect();
+                let ids = self
+                    .entries
+                    .iter()
+                    .map(|(_, entry)| entry.link.id)
+                    .collect();
                 self.drain = Some(Drain::new(ids, self.context.now, window));
             }
             End::Stop => {
@@ -260,24 +304,39 @@ impl<H: Handler, T: Transport> Core<H, T> {
     }
 
     fn stop(&mut self, slot: usize) {
-        let Self { entries, context, .. } = self;
-        let Some(Entry { link, transport, state }) = entries.get_mut(slot) else { return };
+        let Self {
+            entries, context, ..
+        } = self;
+        let Some(Entry {
+            link,
+            transport,
+            state,
+        }) = entries.get_mut(slot)
+        else {
+            return;
+        };
         if state.is_some() {
             link.close(CloseCode::GOING_AWAY, "the server stops", context);
             link.write_out(context, transport);
-            self.part(slot, &Close {
-                code: CloseCode::GOING_AWAY,
-                reason: String::new(),
-                initiator: Initiator::Local,
-                clean: false,
-                error: None,
-            });
+            self.part(
+                slot,
+                &Close {
+                    code: CloseCode::GOING_AWAY,
+                    reason: String::new(),
+                    initiator: Initiator::Local,
+                    clean: false,
+                    error: None,
+                },
+            );
         }
         self.remove(slot);
     }
 
     fn run_drain(&mut self) {
-        while let Some(id) = self.drain.as_mut().and_then(|drain| drain.next_due(self.context.now))
+        while let Some(id) = self
+            .drain
+            .as_mut()
+            .and_then(|drain| drain.next_due(self.context.now))
         {
             self.close(id, CloseCode::GOING_AWAY, "the server is going down");
         }
@@ -300,8 +359,20 @@ impl<H: Handler, T: Transport> Core<H, T> {
 
     /// Does what is due for one connection.
     fn due(&mut self, slot: usize) {
-        let Self { entries, context, handler, .. } = self;
-        let Some(Entry { link, transport, state }) = entries.get_mut(slot) else { return };
+        let Self {
+            entries,
+            context,
+            handler,
+            ..
+        } = self;
+        let Some(Entry {
+            link,
+            transport,
+            state,
+        }) = entries.get_mut(slot)
+        else {
+            return;
+        };
         let now = context.now;
         if link.flags.parting {
             if link.linger_until <= now {
@@ -348,8 +419,15 @@ impl<H: Handler, T: Transport> Core<H, T> {
         let mut dirty = std::mem::replace(&mut self.context.dirty, spare);
         for slot in dirty.drain(..) {
             let slot = slot as usize;
-            let Self { entries, context, .. } = self;
-            let Some(Entry { link, transport, .. }) = entries.get_mut(slot) else { continue };
+            let Self {
+                entries, context, ..
+            } = self;
+            let Some(Entry {
+                link, transport, ..
+            }) = entries.get_mut(slot)
+            else {
+                continue;
+            };
             link.flags.dirty = false;
             if !link.flags.blocked {
                 link.flush(context, transport);
@@ -398,14 +476,23 @@ impl<H: Handler, T: Transport> Core<H, T> {
 
     /// Reads and serves what a connection has for us, within its turn.
     fn pump(&mut self, slot: usize) {
-        let Self { entries, context, handler, buffer, .. } = self;
-        let Some(entry) = entries.get_mut(slot) else { return };
+        let Self {
+            entries,
+            context,
+            handler,
+            buffer,
+            ..
+        } = self;
+        let Some(entry) = entries.get_mut(slot) else {
+            return;
+        };
         if entry.link.flags.parting {
             self.linger(slot);
             return;
         }
         let mut closed = None;
-        if let Some(mut held) = entry.link.held.take_if(|_| entry.link.may_serve(context)) {
+        let may_read = entry.link.may_read(context);
+        if let Some(mut held) = entry.link.held.take_if(|_| may_read) {
             let rest = held.bytes.get_mut(held.at..).unwrap_or_default();
             match serve(entry, handler, context, rest) {
                 Served::All => {}
@@ -444,7 +531,10 @@ impl<H: Handler, T: Transport> Core<H, T> {
                         Served::All => {}
                         Served::Paused(left) => {
                             let rest = buffer.get(count - left..count).unwrap_or_default();
-                            let held = Held { bytes: rest.to_vec(), at: 0 };
+                            let held = Held {
+                                bytes: rest.to_vec(),
+                                at: 0,
+                            };
                             entry.link.held = Some(Box::new(held));
                         }
                         Served::Closed(close) => closed = Some(close),
@@ -464,8 +554,15 @@ impl<H: Handler, T: Transport> Core<H, T> {
     /// Brings a connection to rest after something happened to it: writes what was queued, ends it
     /// if it has to end, puts it among the timers.
     fn settle(&mut self, slot: usize, closed: Option<Close>) {
-        let Self { entries, context, .. } = self;
-        let Some(Entry { link, transport, .. }) = entries.get_mut(slot) else { return };
+        let Self {
+            entries, context, ..
+        } = self;
+        let Some(Entry {
+            link, transport, ..
+        }) = entries.get_mut(slot)
+        else {
+            return;
+        };
         link.write_out(context, transport);
         let mut closed = closed;
         if let Some(reason) = link.doom.take()
@@ -488,8 +585,15 @@ impl<H: Handler, T: Transport> Core<H, T> {
 
     /// The last of [`settle`](Self::settle): what is left to wait for.
     fn rest(&mut self, slot: usize) {
-        let Self { entries, context, .. } = self;
-        let Some(Entry { link, transport, .. }) = entries.get_mut(slot) else { return };
+        let Self {
+            entries, context, ..
+        } = self;
+        let Some(Entry {
+            link, transport, ..
+        }) = entries.get_mut(slot)
+        else {
+            return;
+        };
         if link.flags.parting {
             let sent = link.outbox.is_none() && !link.flags.blocked;
             if link.flags.broken || (sent && link.flags.leave_when_sent) {
@@ -500,6 +604,9 @@ impl<H: Handler, T: Transport> Core<H, T> {
                 link.flags.shut = true;
                 transport.shutdown();
             }
+            if link.flags.readable {
+                link.mark_again(context);
+            }
         } else if (link.flags.readable || link.held.is_some()) && link.may_read(context) {
             link.mark_again(context);
         }
@@ -509,8 +616,20 @@ impl<H: Handler, T: Transport> Core<H, T> {
 
     /// Tells the handler that a connection is over, and lets what is unsent leave.
     fn part(&mut self, slot: usize, close: &Close) {
-        let Self { entries, context, handler, .. } = self;
-        let Some(Entry { link, transport, state }) = entries.get_mut(slot) else { return };
+        let Self {
+            entries,
+            context,
+            handler,
+            ..
+        } = self;
+        let Some(Entry {
+            link,
+            transport,
+            state,
+        }) = entries.get_mut(slot)
+        else {
+            return;
+        };
         let Some(state) = state.take() else { return };
         link.flags.parting = true;
         link.held = None;
@@ -536,8 +655,18 @@ impl<H: Handler, T: Transport> Core<H, T> {
     /// Reads past a peer that has yet to notice its end, so that our last words reach it instead
     /// of a reset.
     fn linger(&mut self, slot: usize) {
-        let Self { entries, buffer, context, .. } = self;
-        let Some(Entry { link, transport, .. }) = entries.get_mut(slot) else { return };
+        let Self {
+            entries,
+            buffer,
+            context,
+            ..
+        } = self;
+        let Some(Entry {
+            link, transport, ..
+        }) = entries.get_mut(slot)
+        else {
+            return;
+        };
         let mut rounds = context.limits.reads_per_turn_max.max(1);
         while link.flags.readable && !link.flags.broken && rounds > 0 {
             rounds -= 1;
@@ -551,9 +680,6 @@ impl<H: Handler, T: Transport> Core<H, T> {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => link.flags.broken = true,
             }
-        }
-        if link.flags.readable {
-            link.mark_again(context);
         }
         self.rest(slot);
     }
@@ -573,10 +699,19 @@ fn serve<H: Handler, T: Transport>(
     context: &mut Context,
     input: &mut [u8],
 ) -> Served {
-    let Entry { link, transport, state } = entry;
-    let Some(state) = state else { return Served::All };
+    let Entry {
+        link,
+        transport,
+        state,
+    } = entry;
+    let Some(state) = state else {
+        return Served::All;
+    };
     let mut rest = input;
-    while let Some(event) = link.protocol.receive(&mut rest, context.now, &mut context.out) {
+    while let Some(event) = link
+        .protocol
+        .receive(&mut rest, context.now, &mut context.out)
+    {
         match event {
             Event::Message(incoming) => {
                 context.tally.messages_in += 1;
@@ -595,7 +730,7 @@ fn serve<H: Handler, T: Transport>(
         if context.out.len() >= context.limits.receive_buffer_bytes {
             link.write_out(context, transport);
         }
-        if !rest.is_empty() && !link.may_serve(context) {
+        if !rest.is_empty() && !link.may_read(context) {
             return Served::Paused(rest.len());
         }
     }

@@ -21,7 +21,13 @@ impl Drain {
     /// Closes these within `window`, evenly.
     pub(crate) fn new(left: Vec<ConnectionId>, started: Time, window: Duration) -> Self {
         let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
-        Self { total: left.len() as u64, closed: 0, left, started, window_ms }
+        Self {
+            total: left.len() as u64,
+            closed: 0,
+            left,
+            started,
+            window_ms,
+        }
     }
 
     /// Closes this one too: it came too late to be spread, so it is next.
@@ -49,7 +55,10 @@ impl Drain {
             return None;
         }
         let offset = u128::from(self.window_ms) * u128::from(self.closed) / u128::from(self.total);
-        Some(self.started.saturating_add_ms(u64::try_from(offset).unwrap_or(u64::MAX)))
+        Some(
+            self.started
+                .saturating_add_ms(u64::try_from(offset).unwrap_or(u64::MAX)),
+        )
     }
 }
 

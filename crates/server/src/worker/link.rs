@@ -72,7 +72,12 @@ pub(crate) struct Tally {
 
 impl Context {
     pub(crate) fn new(worker: WorkerId, handle: Handle, limits: Arc<Limits>) -> Self {
-        let counters = handle.shared().counters.workers.get(worker.index()).cloned();
+        let counters = handle
+            .shared()
+            .counters
+            .workers
+            .get(worker.index())
+            .cloned();
         Self {
             worker,
             config: Arc::new(limits.protocol),
@@ -93,10 +98,19 @@ impl Context {
     /// Adds what the turn counted to the shared counters.
     pub(crate) fn publish_tally(&mut self) {
         let tally = &mut self.tally;
-        add(&self.counters.messages_in, std::mem::take(&mut tally.messages_in));
+        add(
+            &self.counters.messages_in,
+            std::mem::take(&mut tally.messages_in),
+        );
         add(&self.counters.bytes_in, std::mem::take(&mut tally.bytes_in));
-        add(&self.counters.frames_out, std::mem::take(&mut tally.frames_out));
-        add(&self.counters.bytes_out, std::mem::take(&mut tally.bytes_out));
+        add(
+            &self.counters.frames_out,
+            std::mem::take(&mut tally.frames_out),
+        );
+        add(
+            &self.counters.bytes_out,
+            std::mem::take(&mut tally.bytes_out),
+        );
         self.counters
             .backlog_bytes
             .store(tally.backlog, std::sync::atomic::Ordering::Relaxed);
@@ -137,7 +151,10 @@ pub(crate) struct Link {
 
 /// Where a connection is, beyond what the protocol knows.
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts, not a state in disguise")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, not a state in disguise"
+)]
 pub(crate) struct Flags {
     /// There may be something to read.
     pub(crate) readable: bool,
@@ -200,6 +217,11 @@ impl Link {
     /// Bytes of its outbox.
     pub(crate) fn backlog(&self) -> usize {
         self.outbox.as_ref().map_or(0, |outbox| outbox.bytes())
+    }
+
+    /// Bytes that the worker keeps for it.
+    pub(crate) fn weight(&self) -> usize {
+        self.backlog() + self.held.as_ref().map_or(0, |held| held.bytes.len())
     }
 
     /// Queues a message of the connection that is being served.
@@ -306,10 +328,16 @@ impl Link {
 
     /// Begins the closing handshake: a code that may not be sent becomes 1000, a reason is cut.
     pub(crate) fn close(&mut self, code: CloseCode, reason: &str, context: &mut Context) {
-        let code = if code.is_sendable() { code } else { CloseCode::NORMAL };
+        let code = if code.is_sendable() {
+            code
+        } else {
+            CloseCode::NORMAL
+        };
         let reason = cut(reason, REASON_BYTES_MAX);
         // The one error left is that it is closing already.
-        let _ = self.protocol.close(code, reason, context.now, &mut context.out);
+        let _ = self
+            .protocol
+            .close(code, reason, context.now, &mut context.out);
     }
 
     pub(crate) fn mark_dirty(&mut self, context: &mut Context) {
@@ -432,13 +460,36 @@ impl Link {
             && self.rate.over_until(&context.limits, context.now).is_none()
     }
 
+    /// Keeps watch over how long it has been over its rate.
+    pub(crate) fn watch_rate(&mut self, context: &Context) {
+        let (limits, now) = (&context.limits, context.now);
+        if self.rate.over_until(limits, now).is_some() {
+            if self.over_since == NEVER {
+                self.over_since = now;
+            }
+            let patience = u64::from(limits.rate_timeout_ms);
+            if patience > 0
+                && now.saturating_since(self.over_since) >= patience
+                && self.protocol.state() == State::Open
+            {
+                self.doom.get_or_insert(DropReason::Rate);
+            }
+        } else if !self.flags.readable && self.held.is_none() {
+            self.over_since = NEVER;
+        }
+    }
+
     /// The earliest time at which something about it is due.
     pub(crate) fn next_deadline(&self, context: &Context) -> Time {
         if self.flags.parting {
             return self.linger_until;
         }
         let limits = &context.limits;
-        let mut at = self.protocol.poll_timeout().unwrap_or(NEVER).min(self.timer);
+        let mut at = self
+            .protocol
+            .poll_timeout()
+            .unwrap_or(NEVER)
+            .min(self.timer);
         if let Some(outbox) = &self.outbox
             && self.protocol.state() == State::Open
         {
@@ -462,9 +513,9 @@ impl Link {
 
     /// Brings the worker's backlog up to what this connection holds now.
     pub(crate) fn account(&mut self, context: &mut Context) {
-        let held = self.held.as_ref().map_or(0, |held| held.bytes.len());
-        let count = (self.backlog() + held) as u64;
-        context.tally.backlog = context.tally.backlog.saturating_add(count).saturating_sub(self.counted);
+        let count = self.weight() as u64;
+        let others = context.tally.backlog.saturating_sub(self.counted);
+        context.tally.backlog = others.saturating_add(count);
         self.counted = count;
     }
 

@@ -124,7 +124,10 @@ impl Outbox {
         if total > 0 {
             self.progress = now;
         }
-        Ok(Written { bytes: total, blocked })
+        Ok(Written {
+            bytes: total,
+            blocked,
+        })
     }
 
     fn write_once(&self, to: &mut dyn Write) -> io::Result<usize> {
@@ -231,7 +234,11 @@ mod tests {
     fn short_writes_lose_and_repeat_nothing() {
         for step in [1, 3, 44, 1000, usize::MAX] {
             let (mut outbox, expected) = filled();
-            let mut to = Narrow { taken: Vec::new(), step, room: 0 };
+            let mut to = Narrow {
+                taken: Vec::new(),
+                step,
+                room: 0,
+            };
             while !outbox.is_empty() {
                 to.room = 777;
                 let written = outbox.write_to(&mut to, NOW).unwrap();
@@ -246,7 +253,11 @@ mod tests {
     #[test]
     fn forgetting_keeps_what_the_peer_has_half_of() {
         let (mut outbox, expected) = filled();
-        let mut to = Narrow { taken: Vec::new(), step: usize::MAX, room: 50 };
+        let mut to = Narrow {
+            taken: Vec::new(),
+            step: usize::MAX,
+            room: 50,
+        };
         outbox.write_to(&mut to, NOW).unwrap();
         outbox.forget_unwritten();
         outbox.push_bytes(b"close", NOW);
@@ -261,7 +272,11 @@ mod tests {
     #[test]
     fn progress_is_the_last_time_that_something_was_taken() {
         let (mut outbox, _) = filled();
-        let mut to = Narrow { taken: Vec::new(), step: 1, room: 1 };
+        let mut to = Narrow {
+            taken: Vec::new(),
+            step: 1,
+            room: 1,
+        };
         outbox.write_to(&mut to, Time::from_millis(5)).unwrap();
         assert_eq!(outbox.progress(), Time::from_millis(5));
         outbox.write_to(&mut to, Time::from_millis(9)).unwrap();

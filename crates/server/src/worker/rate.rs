@@ -28,7 +28,12 @@ fn charge(paid_us: &mut u64, amount: usize, per_second: u32, now: Time) {
 impl Rate {
     /// Charges one message.
     pub(crate) fn message(&mut self, limits: &Limits, now: Time) {
-        charge(&mut self.messages_paid_us, 1, limits.messages_per_second, now);
+        charge(
+            &mut self.messages_paid_us,
+            1,
+            limits.messages_per_second,
+            now,
+        );
     }
 
     /// Charges bytes.
@@ -50,7 +55,8 @@ mod tests {
     use super::*;
 
     fn over(rate: &Rate, limits: &Limits, now: u64) -> Option<u64> {
-        rate.over_until(limits, Time::from_millis(now)).map(Time::as_millis)
+        rate.over_until(limits, Time::from_millis(now))
+            .map(Time::as_millis)
     }
 
     #[test]
@@ -81,7 +87,11 @@ mod tests {
         let mut rate = Rate::default();
         rate.bytes(3000, &limits, Time::from_millis(0));
         assert_eq!(over(&rate, &limits, 0), Some(2000));
-        let off = Limits { bytes_per_second: 0, messages_per_second: 0, ..limits };
+        let off = Limits {
+            bytes_per_second: 0,
+            messages_per_second: 0,
+            ..limits
+        };
         let mut rate = Rate::default();
         rate.bytes(usize::MAX, &off, Time::from_millis(0));
         rate.message(&off, Time::from_millis(0));

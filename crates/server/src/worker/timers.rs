@@ -91,7 +91,10 @@ mod tests {
         assert_eq!(due(&mut timers, 15), []);
         assert_eq!(due(&mut timers, 16), [0, 1]);
         assert_eq!(due(&mut timers, 31), []);
-        assert_eq!(timers.timeout(Time::from_millis(31)), Some(Duration::from_millis(1)));
+        assert_eq!(
+            timers.timeout(Time::from_millis(31)),
+            Some(Duration::from_millis(1))
+        );
         assert_eq!(due(&mut timers, 1000), [2, 3]);
         assert_eq!(timers.timeout(Time::from_millis(1000)), None);
     }

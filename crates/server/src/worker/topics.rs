@@ -30,8 +30,14 @@ impl Topics {
         {
             return false;
         }
-        self.subscribers.entry(topic.clone()).or_default().insert(slot);
-        self.subscriptions.entry(slot).or_default().push(topic.clone());
+        self.subscribers
+            .entry(topic.clone())
+            .or_default()
+            .insert(slot);
+        self.subscriptions
+            .entry(slot)
+            .or_default()
+            .push(topic.clone());
         true
     }
 
@@ -107,10 +113,16 @@ mod tests {
         assert!(!topics.subscribe(1, &"12345".into(), &limits));
         assert!(topics.subscribe(1, &"1234".into(), &limits));
         assert!(topics.subscribe(1, &"b".into(), &limits));
-        assert!(topics.subscribe(1, &"b".into(), &limits), "again is no new one");
+        assert!(
+            topics.subscribe(1, &"b".into(), &limits),
+            "again is no new one"
+        );
         assert!(!topics.subscribe(1, &"c".into(), &limits));
         assert!(topics.subscribe(2, &"c".into(), &limits));
-        assert!(!topics.subscribe(2, &"d".into(), &limits), "the fourth topic");
+        assert!(
+            !topics.subscribe(2, &"d".into(), &limits),
+            "the fourth topic"
+        );
         assert!(topics.subscribe(2, &"b".into(), &limits), "one that exists");
         topics.unsubscribe(1, &"b".into());
         topics.unsubscribe(1, &"1234".into());

@@ -8,7 +8,7 @@ use rustls::ServerConnection;
 
 /// A byte stream that never blocks. `flush` is `WouldBlock` while something that was written waits
 /// below it.
-pub(crate) trait Transport: Read + Write {
+pub(crate) trait Transport: Read + Write + 'static {
     /// Says to the peer that nothing more will come.
     fn shutdown(&mut self);
 }

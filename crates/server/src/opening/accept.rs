@@ -1,0 +1,254 @@
+//! Accepting: one task for each listener, one for each connection until it has an owner.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http::StatusCode;
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_rustls::TlsAcceptor;
+
+use super::Opening;
+use super::answer::Answer;
+use super::gate::Permit;
+use super::head::{HeadError, Opened, read_head};
+use super::stream::Stream;
+use crate::admit::Admit;
+use crate::inbox::End;
+use crate::stats::RefusalReason;
+
+const BACKOFF_MIN: Duration = Duration::from_millis(10);
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// How often a failing `accept` is written to the log.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// Accepts until the server ends.
+pub(crate) async fn accept_loop<A: Admit>(
+    opening: Arc<Opening<A>>,
+    listener: TcpListener,
+    mut ending: watch::Receiver<Option<End>>,
+) {
+    let mut backoff = Backoff::default();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = ending.wait_for(Option::is_some) => return,
+        };
+        match accepted {
+            Ok((tcp, remote)) => {
+                backoff.reset();
+                opening.counters.accepted.fetch_add(1, Ordering::Relaxed);
+                enter(&opening, tcp, remote);
+            }
+            Err(error) if is_of_the_peer(&error) => {}
+            Err(error) => {
+                // Most often the process has no file descriptor left (EMFILE). The listener stays
+                // readable then, so without a pause this would spin.
+                opening
+                    .counters
+                    .accept_errors
+                    .fetch_add(1, Ordering::Relaxed);
+                if let Some(failures) = backoff.log_now(Instant::now()) {
+                    tracing::error!(%error, failures, "connections cannot be accepted");
+                }
+                tokio::select! {
+                    () = sleep(backoff.next()) => {}
+                    _ = ending.wait_for(Option::is_some) => return,
+                }
+            }
+        }
+    }
+}
+
+/// Whether the one connection failed, and not accepting.
+fn is_of_the_peer(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+#[derive(Debug, Default)]
+struct Backoff {
+    last: Option<Duration>,
+    logged: Option<Instant>,
+    failures: u64,
+}
+
+impl Backoff {
+    fn reset(&mut self) {
+        self.last = None;
+    }
+
+    fn next(&mut self) -> Duration {
+        let next = self
+            .last
+            .map_or(BACKOFF_MIN, |last| (last * 2).min(BACKOFF_MAX));
+        self.last = Some(next);
+        next
+    }
+
+    /// The failures since the last line of the log, when it is time for another.
+    fn log_now(&mut self, now: Instant) -> Option<u64> {
+        self.failures += 1;
+        if self.logged.is_some_and(|at| now < at + LOG_EVERY) {
+            return None;
+        }
+        self.logged = Some(now);
+        Some(std::mem::take(&mut self.failures))
+    }
+}
+
+/// Gives an accepted connection its place and its task, or refuses it.
+fn enter<A: Admit>(opening: &Arc<Opening<A>>, tcp: TcpStream, remote: SocketAddr) {
+    let permit = match opening.gate.enter(remote.ip()) {
+        Ok(permit) => permit,
+        Err(reason) => return turn_away(opening, tcp, reason),
+    };
+    let Ok(place) = Arc::clone(&opening.openings).try_acquire_owned() else {
+        return turn_away(opening, tcp, RefusalReason::Openings);
+    };
+    prepare(&tcp, opening.limits.user_timeout_ms);
+    let opening = Arc::clone(opening);
+    tokio::spawn(async move {
+        opening.counters.openings.fetch_add(1, Ordering::Relaxed);
+        let counted = Counted(&opening);
+        opening.serve(tcp, remote, permit).await;
+        drop(counted);
+        drop::<OwnedSemaphorePermit>(place);
+    });
+}
+
+/// Takes an opening out of the count, also when its task is cancelled.
+struct Counted<'a, A: Admit>(&'a Opening<A>);
+
+impl<A: Admit> Drop for Counted<'_, A> {
+    fn drop(&mut self) {
+        self.0.counters.openings.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn prepare(tcp: &TcpStream, user_timeout_ms: u32) {
+    // Neither can fail on a connected socket in a way that would matter more than going on.
+    let _ = tcp.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    if user_timeout_ms > 0 {
+        let timeout = Duration::from_millis(u64::from(user_timeout_ms));
+        let _ = SockRef::from(tcp).set_tcp_user_timeout(Some(timeout));
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (SockRef::from(tcp), user_timeout_ms);
+}
+
+/// Refuses at the door: before TLS, so cheaply. Only a plain connection can be told why.
+fn turn_away<A: Admit>(opening: &Arc<Opening<A>>, tcp: TcpStream, reason: RefusalReason) {
+    opening.counters.refused(reason);
+    if opening.tls.is_some() {
+        return;
+    }
+    let answer = Answer::unavailable(match reason {
+        RefusalReason::AddressConnections => "too many connections of one address",
+        RefusalReason::AcceptRate => "too many connections at once",
+        _ => "too many connections",
+    });
+    // Without a place to wait in, the answer gets no time either.
+    if let Ok(place) = Arc::clone(&opening.lingering).try_acquire_owned() {
+        let linger = opening.linger();
+        tokio::spawn(async move {
+            answer.send(tcp, linger).await;
+            drop(place);
+        });
+    } else {
+        let _ = tcp.try_write(&answer.to_bytes());
+    }
+}
+
+impl<A: Admit> Opening<A> {
+    /// Serves a connection until a worker has it or it ends.
+    async fn serve(self: &Arc<Self>, tcp: TcpStream, remote: SocketAddr, permit: Permit) {
+        let patience = Duration::from_millis(u64::from(self.limits.opening_timeout_ms));
+        let deadline = Instant::now() + patience;
+        let Some(mut stream) = self.secure(tcp, deadline).await else {
+            return;
+        };
+        let secure = self.tls.is_some();
+        let answer = match read_head(&mut stream, remote, secure, &self.limits, deadline).await {
+            Ok(Opened::Http(received)) => {
+                return self.serve_http(stream, received, remote, permit).await;
+            }
+            Ok(Opened::Upgrade {
+                upgrade,
+                request,
+                rest,
+            }) => match self.decide(&upgrade, *request, &permit).await {
+                Ok(decided) => return self.adopt(stream, decided, rest, permit).await,
+                Err(answer) => answer,
+            },
+            Err(HeadError::Refused(error)) => {
+                self.counters.refused(RefusalReason::Malformed);
+                Answer::from(&error)
+            }
+            Err(HeadError::Slow) => {
+                self.counters.refused(RefusalReason::Slow);
+                Answer::new(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "the request did not come in time",
+                )
+            }
+            Err(HeadError::Gone) => return,
+        };
+        answer.send(stream, self.linger()).await;
+    }
+
+    async fn secure(&self, tcp: TcpStream, deadline: Instant) -> Option<Stream> {
+        let Some(tls) = &self.tls else {
+            return Some(Stream::Plain(tcp));
+        };
+        let acceptor = TlsAcceptor::from(tls.config());
+        match timeout_at(deadline, acceptor.accept(tcp)).await {
+            Ok(Ok(stream)) => Some(Stream::Tls(Box::new(stream))),
+            Ok(Err(_)) => {
+                self.counters.refused(RefusalReason::Tls);
+                None
+            }
+            Err(_) => {
+                self.counters.refused(RefusalReason::Slow);
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_doubles_to_a_second_and_starts_again() {
+        let mut backoff = Backoff::default();
+        let waits: Vec<u128> = (0..9).map(|_| backoff.next().as_millis()).collect();
+        assert_eq!(waits, [10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
+        backoff.reset();
+        assert_eq!(backoff.next(), BACKOFF_MIN);
+    }
+
+    #[test]
+    fn one_line_of_log_in_ten_seconds() {
+        let mut backoff = Backoff::default();
+        let start = Instant::now();
+        assert_eq!(backoff.log_now(start), Some(1));
+        for _ in 0..5 {
+            assert_eq!(backoff.log_now(start + Duration::from_secs(9)), None);
+        }
+        assert_eq!(backoff.log_now(start + Duration::from_secs(10)), Some(6));
+    }
+}

@@ -1,0 +1,151 @@
+//! From a correct upgrade request to a worker: is there room, does `Admit` agree, which worker.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http::StatusCode;
+use rupor_proto::handshake::{Upgrade, write_response};
+use tokio::time::timeout;
+
+use super::answer::Answer;
+use super::gate::Permit;
+use super::stream::Stream;
+use super::{Opening, Waiting};
+use crate::admit::{Admit, Admitted, UpgradeRequest};
+use crate::stats::RefusalReason;
+use crate::worker::{Adoption, Arrival};
+
+/// An upgrade that was admitted and waits for its socket.
+#[derive(Debug)]
+pub(crate) struct Decided<A> {
+    pub(crate) admitted: Admitted<A>,
+    /// The 101.
+    pub(crate) response: Vec<u8>,
+    pub(crate) remote: std::net::SocketAddr,
+}
+
+impl<A: Admit> Opening<A> {
+    /// Decides about an upgrade.
+    pub(crate) async fn decide(
+        &self,
+        upgrade: &Upgrade,
+        request: UpgradeRequest,
+        permit: &Permit,
+    ) -> Result<Decided<A::Admission>, Answer> {
+        let remote = request.remote;
+        if self.is_ending() {
+            return Err(self.refuse(RefusalReason::Ending, "the server is going down"));
+        }
+        if !permit.handshake() {
+            return Err(self.refuse(
+                RefusalReason::AddressRate,
+                "too many upgrades of one address",
+            ));
+        }
+        if self.least_loaded().is_none() {
+            return Err(self.refuse(RefusalReason::Adoptions, "the server is overloaded"));
+        }
+        let patience = Duration::from_millis(u64::from(self.limits.admit_timeout_ms));
+        let admitted = match timeout(patience, self.admit.admit(request)).await {
+            Ok(Ok(admitted)) => admitted,
+            Ok(Err(refusal)) => {
+                self.counters.refused(RefusalReason::NotAdmitted);
+                return Err(refusal.into());
+            }
+            Err(_) => {
+                return Err(self.refuse(RefusalReason::AdmitFailed, "no decision in time"));
+            }
+        };
+        let headers: Vec<(&str, &str)> = admitted
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let mut response = Vec::with_capacity(256);
+        let subprotocol = admitted.subprotocol.as_deref();
+        if let Err(error) = write_response(upgrade, subprotocol, &headers, &mut response) {
+            tracing::error!(%error, "an upgrade was admitted with what no 101 can carry");
+            self.counters.refused(RefusalReason::AdmitFailed);
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            return Err(Answer::new(status, "the server could not answer"));
+        }
+        Ok(Decided {
+            admitted,
+            response,
+            remote,
+        })
+    }
+
+    fn refuse(&self, reason: RefusalReason, text: &str) -> Answer {
+        self.counters.refused(reason);
+        Answer::unavailable(text)
+    }
+
+    /// The worker with the fewest connections, of those that take more.
+    fn least_loaded(&self) -> Option<&Arc<Waiting<A>>> {
+        let load = |index: usize| {
+            self.workers.get(index).map_or(u64::MAX, |worker| {
+                let assigned = worker.counters.assigned.load(Ordering::Relaxed);
+                assigned.saturating_sub(worker.counters.gone.load(Ordering::Relaxed))
+            })
+        };
+        (0..self.workers.len())
+            .filter(|index| {
+                self.workers
+                    .get(*index)
+                    .is_some_and(|worker| worker.adoptions.has_room())
+            })
+            .min_by_key(|index| load(*index))
+            .and_then(|index| self.workers.get(index))
+    }
+
+    /// Hands the socket of an admitted upgrade to a worker.
+    pub(crate) async fn adopt(
+        &self,
+        stream: Stream,
+        decided: Decided<A::Admission>,
+        received: Vec<u8>,
+        permit: Permit,
+    ) {
+        let Some(worker) = self.least_loaded() else {
+            let answer = self.refuse(RefusalReason::Adoptions, "the server is overloaded");
+            answer.send(stream, self.linger()).await;
+            return;
+        };
+        let transport = match stream.into_socket() {
+            Ok(transport) => transport,
+            Err(error) => {
+                tracing::warn!(%error, "a socket could not be handed over; it is closed");
+                return;
+            }
+        };
+        let Decided {
+            admitted,
+            response,
+            remote,
+        } = decided;
+        let adoption = Adoption {
+            transport,
+            response,
+            received,
+            admission: admitted.admission,
+            arrival: Arrival {
+                remote,
+                subprotocol: admitted.subprotocol.map(Into::into),
+                permit: Some(permit),
+            },
+        };
+        worker.counters.assigned.fetch_add(1, Ordering::Relaxed);
+        match worker.adoptions.push(adoption) {
+            Ok(()) => worker.signal(),
+            Err(adoption) => {
+                // Others were faster. What the socket takes at once is all it gets.
+                worker.counters.assigned.fetch_sub(1, Ordering::Relaxed);
+                let answer = self.refuse(RefusalReason::Adoptions, "the server is overloaded");
+                let mut socket = adoption.transport;
+                let _ = std::io::Write::write(&mut socket, &answer.to_bytes());
+            }
+        }
+    }
+}

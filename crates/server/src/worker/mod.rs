@@ -1,0 +1,164 @@
+//! The carrying side: worker threads, each with its own connections, poller, handler and timers.
+//!
+//! Start with [`core`], which is all of a worker but the poller; this file is the loop around it.
+//! A worker shares nothing mutable with others but two bounded queues that are filled from outside
+//! (commands: [`crate::inbox`]; opened sockets: [`adoptions`]) and its counters.
+
+mod adoptions;
+mod core;
+mod drain;
+mod link;
+mod outbox;
+mod rate;
+mod timers;
+mod topics;
+mod transport;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use mio::{Events, Interest, Poll, Token};
+use rupor_proto::Time;
+
+pub(crate) use self::adoptions::Adoptions;
+use self::core::Readiness;
+pub(crate) use self::core::{Adoption, Core};
+pub use self::link::CLOSE_SLOW;
+pub(crate) use self::link::{Arrival, Context, Link};
+pub(crate) use self::transport::{Socket, Transport};
+use crate::handler::Handler;
+use crate::inbox::{End, Inbox};
+
+/// The token of the waker; slots have 24 bits.
+pub(crate) const WAKE: Token = Token(usize::MAX);
+
+/// Readiness that is taken from the system at once.
+const EVENTS_PER_TURN: usize = 1024;
+
+/// Opened connections that are taken in one turn, so that a storm of them does not hold up those
+/// that are open.
+const ADOPTIONS_PER_TURN: usize = 64;
+
+/// A worker, on its own thread.
+pub(crate) struct Worker<H: Handler> {
+    poll: Poll,
+    core: Core<H, Socket>,
+    adoptions: Arc<Adoptions<Adoption<H::Admission, Socket>>>,
+    commands: VecDeque<crate::inbox::Command>,
+    started: Instant,
+}
+
+impl<H: Handler> Worker<H> {
+    pub(crate) fn new(
+        poll: Poll,
+        core: Core<H, Socket>,
+        adoptions: Arc<Adoptions<Adoption<H::Admission, Socket>>>,
+    ) -> Self {
+        Self {
+            poll,
+            core,
+            adoptions,
+            commands: VecDeque::new(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Runs until it was asked to end and nobody is left.
+    pub(crate) fn run(mut self, inbox: &Inbox) {
+        let mut events = Events::with_capacity(EVENTS_PER_TURN);
+        let mut more = false;
+        loop {
+            let timeout = if more {
+                Some(std::time::Duration::ZERO)
+            } else {
+                self.core.timeout()
+            };
+            if let Err(error) = self.poll.poll(&mut events, timeout)
+                && error.kind() != ErrorKind::Interrupted
+            {
+                tracing::error!(%error, "the poller of a worker failed; the worker ends");
+                break;
+            }
+            self.core.begin_turn(self.now());
+            for event in &events {
+                if event.token() != WAKE {
+                    self.core.ready(
+                        event.token().0,
+                        Readiness {
+                            readable: event.is_readable() || event.is_error(),
+                            writable: event.is_writable() || event.is_error(),
+                            read_closed: event.is_read_closed(),
+                        },
+                    );
+                }
+            }
+            more = self.look_into(inbox);
+            self.core.end_turn();
+            if self.core.is_finished() && self.adoptions.shut_if_empty() {
+                break;
+            }
+        }
+        self.adoptions.shut();
+    }
+
+    fn now(&self) -> Time {
+        let elapsed = self.started.elapsed().as_millis();
+        Time::from_millis(u64::try_from(elapsed).unwrap_or(u64::MAX))
+    }
+
+    /// Does what was left in the inbox; whether something waits for the next turn.
+    fn look_into(&mut self, inbox: &Inbox) -> bool {
+        if !inbox.take_signal() {
+            return self.adopt_some();
+        }
+        let end = inbox.take(&mut self.commands);
+        let more = self.adopt_some();
+        for command in self.commands.drain(..) {
+            self.core.command(command);
+        }
+        match end {
+            Some(End::Stop) => {
+                self.adoptions.shut();
+                self.core.end(End::Stop);
+                false
+            }
+            Some(drain) => {
+                self.core.end(drain);
+                more
+            }
+            None => more,
+        }
+    }
+
+    fn adopt_some(&mut self) -> bool {
+        for _ in 0..ADOPTIONS_PER_TURN {
+            let Some(mut adoption) = self.adoptions.pop() else {
+                return false;
+            };
+            let Some(slot) = self.core.vacant_slot() else {
+                tracing::error!("a worker has no slot left; a connection is dropped");
+                self.core.forget_assigned();
+                continue;
+            };
+            if let Err(error) = self.register(&mut adoption.transport, Token(slot)) {
+                tracing::error!(%error, "a connection cannot be registered; it is dropped");
+                self.core.forget_assigned();
+                continue;
+            }
+            self.core.adopt(adoption);
+        }
+        true
+    }
+
+    /// Readiness is announced when it changes (edge-triggered), so one registration serves for
+    /// the connection's life.
+    fn register(&self, socket: &mut Socket, token: Token) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(socket.tcp(), token, interest)
+    }
+}
