@@ -28,7 +28,9 @@ impl Handler for Echo {
 }
 
 fn main() -> Result<(), StartError> {
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".to_owned());
+    let address = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "127.0.0.1:9001".to_owned());
     let server = Server::new(|_, _| Echo).listen(address.as_str())?.start()?;
     eprintln!("listening on {:?}", server.addresses());
     server.wait();

