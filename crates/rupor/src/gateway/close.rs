@@ -49,8 +49,7 @@ closings! {
     UNAUTHORIZED     = 3500, "unauthorized",         false, "the token was not accepted; get another one first";
     FORBIDDEN        = 3501, "forbidden",            false, "a channel in the address is not for this user";
     TOO_MANY         = 3502, "too_many_connections", false, "this user has too many connections; close one first";
-    DISCONNECTED     = 3503, "disconnected",         false, "the site closed this connection";
-    TOO_MANY_CHANNELS = 3504, "too_many_channels",   false, "there is no room for the channels in the address";
+    TOO_MANY_CHANNELS = 3503, "too_many_channels",   false, "there is no room for the channels in the address";
 }
 
 #[cfg(test)]

@@ -371,10 +371,6 @@ impl Handler for WorkerHandler {
             Phase::Open => true,
             Phase::Refused => return,
         };
-        self.gateway
-            .counters
-            .messages_in
-            .fetch_add(1, Ordering::Relaxed);
         let request = match dialect::of_kind(state.kind).decode(message, identified) {
             Ok(request) => request,
             Err(bad) => {

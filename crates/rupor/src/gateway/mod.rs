@@ -23,7 +23,6 @@ mod types;
 
 pub(crate) use admission::{Admission, Admitted};
 pub(crate) use clock::Clock;
-pub(crate) use close::DISCONNECTED;
 pub(crate) use error::PublishError;
 pub(crate) use handler::WorkerHandler;
 pub(crate) use rules::path_match;
@@ -60,7 +59,6 @@ struct Counters {
     publications: AtomicU64,
     publications_overloaded: AtomicU64,
     publications_refused: AtomicU64,
-    messages_in: AtomicU64,
     dropped_no_application: AtomicU64,
     dropped_unidentified: AtomicU64,
 }
@@ -238,7 +236,6 @@ impl Gateway {
             publications: load(&counters.publications),
             publications_overloaded: load(&counters.publications_overloaded),
             publications_refused: load(&counters.publications_refused),
-            messages_in: load(&counters.messages_in),
             dropped_no_application: load(&counters.dropped_no_application),
             dropped_unidentified: load(&counters.dropped_unidentified),
         }

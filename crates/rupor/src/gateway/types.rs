@@ -59,10 +59,8 @@ pub(crate) struct Counts {
     pub(crate) publications_overloaded: u64,
     /// Publications refused since the start for what they were.
     pub(crate) publications_refused: u64,
-    /// Messages that came from browsers since the start.
-    pub(crate) messages_in: u64,
-    /// Of those, dropped because no application answers on their path.
+    /// Messages of browsers dropped since the start because no application answers on their path.
     pub(crate) dropped_no_application: u64,
-    /// Of those, dropped because the connection had not said who it is.
+    /// Messages of browsers dropped since the start because the connection had not said who it is.
     pub(crate) dropped_unidentified: u64,
 }
