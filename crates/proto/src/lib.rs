@@ -32,6 +32,11 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+/// The example in the README is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod close;
 mod connection;
 mod error;

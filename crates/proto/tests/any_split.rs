@@ -1,5 +1,12 @@
 //! Properties: what a connection delivers and answers does not depend on how its bytes were cut,
 //! and what one end sends the other receives. proptest prints the seed of a failure.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test may panic"
+)]
 
 mod wire;
 

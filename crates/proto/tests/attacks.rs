@@ -1,5 +1,12 @@
 //! What attackers do with lengths and fragments, and what it makes a connection hold and do. The
 //! allocator counts, so that no test needs a clock or a look at the whole process.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test may panic"
+)]
 
 mod wire;
 
@@ -409,6 +416,16 @@ fn a_silent_connection() {
     let (heap, connection) = measure(|| Connection::server(config.clone(), NOW, 1));
     assert_eq!(heap.calls, 0);
     drop(connection);
+}
+
+/// A worker thread takes a connection over from the thread that opened it.
+#[test]
+fn a_connection_can_change_threads() {
+    for role in ROLES {
+        let (mut connection, bytes) = (role.connect(wide()), role.frame(FIN | TEXT, b"x"));
+        let seen = std::thread::spawn(move || feed(&mut connection, &bytes, &mut Vec::new()));
+        assert_eq!(seen.join().unwrap(), [Seen::text("x")]);
+    }
 }
 
 /// An echo of a whole message allocates nothing but room in `out`.

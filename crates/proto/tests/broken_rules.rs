@@ -1,5 +1,12 @@
 //! Every rule that a peer can break, to both roles, whole and byte by byte: the connection ends at
 //! once with the code of the rule, and nothing out of the broken frame is delivered.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test may panic"
+)]
 
 mod wire;
 

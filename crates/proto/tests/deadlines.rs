@@ -1,4 +1,11 @@
 //! Deadlines and rates, with a clock that only moves when a test says so.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test may panic"
+)]
 
 mod wire;
 

@@ -1,5 +1,12 @@
 //! What is right: messages, control frames and the closing handshake, received and sent, in both
 //! roles; and what a caller may not do.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test may panic"
+)]
 
 mod wire;
 

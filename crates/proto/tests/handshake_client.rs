@@ -1,4 +1,11 @@
 //! The client's side of the handshake (RFC 6455 §4.1), and both sides together.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test may panic"
+)]
 
 use proptest::prelude::*;
 use rupor_proto::{

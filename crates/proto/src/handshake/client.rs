@@ -164,10 +164,10 @@ impl ClientHandshake {
 }
 
 impl fmt::Debug for ClientHandshake {
-    /// Without the request: target and headers may hold secrets.
+    /// Without what may hold secrets: target, headers, and even subprotocols.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientHandshake")
-            .field("subprotocols", &self.subprotocols)
+            .field("subprotocols", &self.subprotocols.len())
             .finish_non_exhaustive()
     }
 }

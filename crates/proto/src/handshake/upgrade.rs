@@ -1,6 +1,7 @@
 //! What a request must have to become a WebSocket (RFC 6455 §4.2.1).
 
 use alloc::{string::String, vec::Vec};
+use core::fmt;
 
 use super::{
     HandshakeError, HttpVersion, key,
@@ -11,7 +12,7 @@ use super::{
 ///
 /// Extension offers are not looked at: none is implemented, and a server may decline all by
 /// silence (RFC 6455 §9.1).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Upgrade {
     /// `Sec-WebSocket-Key`, as it was sent: 24 characters.
@@ -111,7 +112,8 @@ impl Upgrade {
     ///
     /// # Errors
     ///
-    /// The first that applies, in the order of [`HandshakeError`]'s variants.
+    /// One from [`MethodNotGet`](HandshakeError::MethodNotGet) to
+    /// [`BadSubprotocols`](HandshakeError::BadSubprotocols); where several apply, an earlier one.
     pub fn from_parts<'h>(
         method: &str,
         target: &str,
@@ -180,6 +182,17 @@ impl Upgrade {
     /// The value of `Sec-WebSocket-Accept` (RFC 6455 §4.2.2).
     pub fn accept_key(&self) -> String {
         key::accept(&self.key)
+    }
+}
+
+impl fmt::Debug for Upgrade {
+    /// Without the key and the subprotocols: some clients put a token among the latter.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgrade")
+            .field("host", &self.host)
+            .field("origin", &self.origin)
+            .field("subprotocols", &self.subprotocols.len())
+            .finish_non_exhaustive()
     }
 }
 
