@@ -81,24 +81,28 @@ for (const path of ['/', '/console']) {
     const { wide, outside } = await page.evaluate(() => {
       const outside = [...document.querySelectorAll('body *')].filter((element) => {
         const { left, right, width } = element.getBoundingClientRect();
-        return width > 1 && element.checkVisibility() && !element.closest('.skip, datalist') && (left < -1 || right > innerWidth + 1);
+        if (width <= 1 || !element.checkVisibility() || element.closest('.skip, datalist')) return false;
+        return left < -1 || right > innerWidth + 1;
       });
-      return { wide: document.documentElement.scrollWidth, outside: outside.map((element) => `${element.tagName} ${element.id}`) };
+      const names = outside.map((element) => `${element.tagName} ${element.id}`);
+      return { wide: document.documentElement.scrollWidth, outside: names };
     });
     assert.equal(wide, 360);
     assert.deepEqual(outside, []);
     // Fingers need room (WCAG 2 AA: 24 px).
     const small = await page.evaluate(() => [...document.querySelectorAll('button, input, select, textarea')]
-      .filter((element) => element.checkVisibility() && element.getBoundingClientRect().height < 24).map((element) => element.id));
+      .filter((element) => element.checkVisibility() && element.getBoundingClientRect().height < 24)
+      .map((element) => element.id));
     assert.deepEqual(small, []);
   });
 
   test(`${path}: Tab reaches every control, shows where it is, and leads out again`, async (t) => {
     const rupor = await demo(t);
     const page = await used(t, rupor, path);
-    const wanted = await page.evaluate(() => [...document.querySelectorAll('button, input, select, textarea, a[href], summary, ol[tabindex="0"]')]
+    const controls = 'button, input, select, textarea, a[href], summary, ol[tabindex="0"]';
+    const wanted = await page.evaluate((selector) => [...document.querySelectorAll(selector)]
       .filter((element) => element.checkVisibility() && !element.disabled)
-      .map((element) => element.id || element.textContent.trim()));
+      .map((element) => element.id || element.textContent.trim()), controls);
     const reached = [];
     // The browser's own surroundings take part in the round; it is over when the skip link comes again.
     for (let i = 0; i < wanted.length + 10; i += 1) {
@@ -107,8 +111,10 @@ for (const path of ['/', '/console']) {
         const element = document.activeElement;
         if (!element || element === document.body) return null;
         const { outlineStyle, outlineWidth } = getComputedStyle(element);
-        const label = element.labels?.[0]?.textContent ?? element.getAttribute('aria-label') ?? element.getAttribute('aria-labelledby') ?? element.textContent;
-        return { name: element.id || element.textContent.trim(), ring: outlineStyle !== 'none' && outlineWidth !== '0px', label: label.trim() };
+        const label = element.labels?.[0]?.textContent ?? element.getAttribute('aria-label')
+          ?? document.getElementById(element.getAttribute('aria-labelledby'))?.textContent ?? element.textContent;
+        const ring = outlineStyle !== 'none' && outlineWidth !== '0px';
+        return { name: element.id || element.textContent.trim(), ring, label: label.trim() };
       });
       if (at === null) continue;
       if (reached.includes(at.name)) break;

@@ -75,7 +75,7 @@ function receive(text) {
       // After a reconnect this is the same history again: start over.
       log.replaceChildren();
       for (const message of event.history) addMessage(message);
-      addNote(`You are ${event.you}. ${event.online.length === 1 ? "Nobody else is here: open a second tab." : `Here now: ${event.online.join(", ")}.`}`);
+      addNote(`You are ${event.you}. ${whoIsHere(event.online)}`);
       break;
     case "join":
       showOnline(event.online);
@@ -113,6 +113,10 @@ function eventFrom(text) {
     case "error": return isText(event.text) ? event : null;
     default: return null;
   }
+}
+
+function whoIsHere(names) {
+  return names.length === 1 ? "Nobody else is here: open a second tab." : `Here now: ${names.join(", ")}.`;
 }
 
 function showOnline(count) {

@@ -68,7 +68,9 @@ export class Log {
   }
 
   asJson() {
-    const entries = this.#entries.map(({ at, way, type, size, text }) => ({ at: at.toISOString(), way, type: type || "event", bytes: size, text }));
+    const entries = this.#entries.map(({ at, way, type, size, text }) => (
+      { at: at.toISOString(), way, type: type || "event", bytes: size, text }
+    ));
     return JSON.stringify({ dropped: this.#dropped, entries }, null, 1);
   }
 

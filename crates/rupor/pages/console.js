@@ -62,7 +62,8 @@ function follow(opening) {
   const newest = () => opening === socket;
   opening.onopen = () => {
     opened = true;
-    log.note(`open${opening.protocol ? `, subprotocol ${opening.protocol}` : ""}${opening.extensions ? `, extensions ${opening.extensions}` : ""}`);
+    const agreed = [["subprotocol", opening.protocol], ["extensions", opening.extensions]];
+    log.note(["open", ...agreed.filter(([, what]) => what !== "").map((pair) => pair.join(" "))].join(", "));
     render();
   };
   opening.onmessage = (event) => receive(event.data);
@@ -71,8 +72,8 @@ function follow(opening) {
       ending = event;
       pinger?.stop();
     }
-    const reason = event.reason ? ` “${event.reason}”` : "";
-    log.note(`closed, code ${event.code}${reason}, ${event.wasClean ? "clean" : "not clean"}`, event.wasClean ? "noted" : "failed");
+    const [how, way] = event.wasClean ? ["clean", "noted"] : ["not clean", "failed"];
+    log.note(`closed, code ${event.code}${quoted(event.reason)}, ${how}`, way);
     if (!opened) log.note(whyNeverOpened(opening.url), "failed");
     render();
   };
@@ -92,7 +93,9 @@ function wrongAddress(address) {
 }
 
 function refusal(error, subprotocols) {
-  if (error.name === "SecurityError") return "The browser refuses: ws:// from a page that came over https (mixed content). Use wss://.";
+  if (error.name === "SecurityError") {
+    return "The browser refuses: ws:// from a page that came over https (mixed content). Use wss://.";
+  }
   if (error.name === "SyntaxError" && subprotocols.length > 0) {
     return "A subprotocol is a word of letters, digits and !#$%&'*+-.^_`|~, and may be offered once.";
   }
@@ -108,6 +111,10 @@ function whyNeverOpened(url) {
     reasons.push("ws:// is mixed content on this page");
   }
   return `It never opened, and a page is not told why: ${reasons.join("; or ")}.`;
+}
+
+function quoted(reason) {
+  return reason === "" ? "" : ` “${reason}”`;
 }
 
 function warnOfMixedContent() {
@@ -126,14 +133,15 @@ function disconnect() {
     return;
   }
   if (bytesOf(reason) > REASON_BYTES_MAX) {
-    complain("close-error", `A reason takes at most ${REASON_BYTES_MAX} bytes of UTF-8; this one takes ${bytesOf(reason)}.`, at("close-reason"));
+    const sizes = `at most ${REASON_BYTES_MAX} bytes of UTF-8; this one takes ${bytesOf(reason)}`;
+    complain("close-error", `A reason takes ${sizes}.`, at("close-reason"));
     return;
   }
   if (code === "" && reason !== "") {
     complain("close-error", "A reason needs a code before it.", at("close-code"));
     return;
   }
-  log.note(code === "" ? "closing without a code" : `closing, code ${code}${reason ? ` “${reason}”` : ""}`);
+  log.note(code === "" ? "closing without a code" : `closing, code ${code}${quoted(reason)}`);
   if (code === "") socket.close();
   else socket.close(Number(code), reason);
   render();
@@ -203,7 +211,10 @@ async function ping() {
   pinger = new Pinger();
   at("ping-result").textContent = "measuring…";
   render();
-  const report = (number, time) => log.note(time === null ? `ping ${number}: no echo in 5 s` : `ping ${number}: ${ms(time)} ms`, time === null ? "failed" : "noted");
+  const report = (number, time) => {
+    if (time === null) log.note(`ping ${number}: no echo in 5 s`, "failed");
+    else log.note(`ping ${number}: ${ms(time)} ms`);
+  };
   const result = await pinger.run({ socket, count, interval, report });
   pinger = null;
   at("ping-result").textContent = summary(result);

@@ -1,14 +1,16 @@
-//! The pages that the program serves, embedded in it: the start page of demo mode and the test console.
+//! The pages that the program serves, embedded in it: the start page of demo mode and the test
+//! console.
 //!
-//! Owns `crates/rupor/pages/`: hand-written HTML, CSS and ES modules with no build step. Start at [`router`] (demo mode) or
-//! [`console_router`] (the console alone). Invariants:
+//! Owns `crates/rupor/pages/`: hand-written HTML, CSS and ES modules with no build step. Start at
+//! [`router`] (demo mode) or [`console_router`] (the console alone). Invariants:
 //!
-//! - No page asks another origin for anything, and none has an inline script or style: the `Content-Security-Policy`
-//!   forbids both, and Trusted Types forbid writing markup from text.
-//! - Only the start page carries a secret, the demo key. It is never stored by a cache, and it is served only to a `Host` that
-//!   cannot be a foreign name resolved to us (DNS rebinding): an address, or `localhost`.
-//! - Everything else is the same bytes for everybody, has a strong `ETag` and is revalidated on each use, so a page and its
-//!   modules are always those of one build.
+//! - No page loads anything from another origin, and none has an inline script or style: the
+//!   `Content-Security-Policy` forbids both, and Trusted Types forbid writing markup from text.
+//! - Only the start page carries a secret, the demo key. It is never stored by a cache, and it is
+//!   served only to a `Host` that cannot be a foreign name resolved to us (DNS rebinding): an
+//!   address, or `localhost`.
+//! - Everything else is the same bytes for everybody, has a strong `ETag` and is revalidated on
+//!   each use, so a page and its modules are always those of one build.
 
 use crate::config::{InletAddress, Secret};
 use axum::Router;
@@ -143,8 +145,9 @@ async fn start_page(State(page): State<std::sync::Arc<str>>, headers: HeaderMap)
     response
 }
 
-/// The start page talks to this server only. Not every browser lets `'self'` stand for `ws://` of the same host, so the host
-/// is named, unless it is an IPv6 address: a CSP source cannot spell one.
+/// The start page talks to this server only. Not every browser lets `'self'` stand for `ws://` of
+/// the same host, so the host is named, unless it is an IPv6 address: a CSP source cannot spell
+/// one.
 fn start_page_policy(host: &str) -> String {
     let sockets = if host.starts_with('[') {
         String::new()
@@ -158,7 +161,8 @@ fn start_page_policy(host: &str) -> String {
     )
 }
 
-/// Is this `Host` ours whatever a name server says: an IP address or `localhost`, with or without a port?
+/// Is this `Host` ours whatever a name server says: an IP address or `localhost`, with or without a
+/// port?
 fn is_own_host(host: &str) -> bool {
     let bracketed = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
     let address = host.parse::<SocketAddr>().is_ok()
@@ -169,7 +173,8 @@ fn is_own_host(host: &str) -> bool {
     address || (name.eq_ignore_ascii_case("localhost") && digits && port.parse::<u16>().is_ok())
 }
 
-/// The start page's settings as JSON that may stand in a `<script>` element: nothing in it can end the element or open a comment.
+/// The start page's settings as JSON that may stand in a `<script>` element: nothing in it can end
+/// the element or open a comment.
 fn embedded_json(settings: &DemoPage) -> String {
     let inlets: Vec<_> = settings.inlets.iter().map(inlet_json).collect();
     let json = serde_json::json!({

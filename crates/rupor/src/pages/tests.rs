@@ -234,7 +234,8 @@ fn the_mark_for_the_settings_is_there_once() {
     assert_eq!(DEMO_HTML.matches(SETTINGS_MARK).count(), 1);
 }
 
-/// Everything that a page or a module names is served, everything served is named, and all of it is ours.
+/// Everything that a page or a module names is served, everything served is named, and all of it is
+/// ours.
 #[test]
 fn every_reference_has_its_asset() {
     let console = String::from_utf8_lossy(CONSOLE_HTML);
@@ -264,7 +265,8 @@ fn every_reference_has_its_asset() {
     }
 }
 
-/// What the policy forbids is not there to be missed: inline scripts, styles, handlers; markup made from text.
+/// What the policy forbids is not there to be missed: inline scripts, styles, handlers; markup made
+/// from text.
 #[test]
 fn nothing_is_inline_and_nothing_is_foreign() {
     for page in [DEMO_HTML, std::str::from_utf8(CONSOLE_HTML).unwrap()] {
