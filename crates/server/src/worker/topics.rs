@@ -19,8 +19,8 @@ pub(crate) struct Topics {
 impl Topics {
     /// Subscribes; false at a limit. Who is subscribed already is so still.
     pub(crate) fn subscribe(&mut self, slot: u32, topic: &Topic, limits: &Limits) -> bool {
-        let known = self.subscribers.get(topic);
-        if known.is_some_and(|slots| slots.contains(&slot)) {
+        let known = self.subscribers.get_key_value(topic);
+        if known.is_some_and(|(_, slots)| slots.contains(&slot)) {
             return true;
         }
         let count = self.subscriptions.get(&slot).map_or(0, Vec::len);
@@ -30,14 +30,13 @@ impl Topics {
         {
             return false;
         }
+        // The table's own name is kept, so that all who listen to a topic share one copy of it.
+        let topic = known.map_or(topic, |(name, _)| name).clone();
         self.subscribers
             .entry(topic.clone())
             .or_default()
             .insert(slot);
-        self.subscriptions
-            .entry(slot)
-            .or_default()
-            .push(topic.clone());
+        self.subscriptions.entry(slot).or_default().push(topic);
         true
     }
 
