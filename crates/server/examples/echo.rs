@@ -1,4 +1,4 @@
-//! An echo server. Every message comes back as it went.
+//! An echo server: every message comes back as it went.
 //!
 //! ```text
 //! cargo run -p rupor-server --example echo            # or: -- 0.0.0.0:9001
@@ -13,7 +13,7 @@
 
 use rupor_server::{Connection, Handler, Message, Server, StartError, UpgradeRequest};
 
-struct Echo;
+pub(crate) struct Echo;
 
 impl Handler for Echo {
     type Admission = UpgradeRequest;
@@ -31,8 +31,5 @@ fn main() -> Result<(), StartError> {
     let address = std::env::args()
         .nth(1)
         .unwrap_or_else(|| "127.0.0.1:9001".to_owned());
-    let server = Server::new(|_, _| Echo).listen(address.as_str())?.start()?;
-    eprintln!("listening on {:?}", server.addresses());
-    server.wait();
-    Ok(())
+    Server::new(|_, _| Echo).listen(address.as_str())?.run()
 }

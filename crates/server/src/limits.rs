@@ -172,82 +172,55 @@ impl Limits {
 
     /// Every limit with its value here, those of `protocol` and `head` too.
     pub fn table(&self) -> Vec<LimitRow> {
-        let row = |name, value, unit, why| LimitRow {
-            name,
-            value,
-            unit,
-            why,
-        };
-        let mut rows = vec![
-            row(
-                "head.head_bytes_max",
-                self.head.head_bytes_max as u64,
-                "bytes",
-                "A request's line and headers. Over it: 431.",
-            ),
-            row(
-                "head.headers_max",
-                self.head.headers_max as u64,
-                "headers",
-                "A request's headers. Over it: 431.",
-            ),
-            row(
-                "head.target_bytes_max",
-                self.head.target_bytes_max as u64,
-                "bytes",
-                "A request's target. Over it: 414.",
-            ),
-            row(
-                "protocol.limits.message_bytes_max",
-                self.protocol.limits.message_bytes_max as u64,
-                "bytes",
-                "An inbound message. Over it: 1009.",
-            ),
-            row(
-                "protocol.limits.frames_per_message_max",
-                u64::from(self.protocol.limits.frames_per_message_max),
-                "frames",
-                "Frames of one inbound message; an empty one that is not the last counts double.",
-            ),
-            row(
-                "protocol.limits.message_time_max_ms",
-                u64::from(self.protocol.limits.message_time_max_ms),
-                "ms",
-                "From an inbound message's first byte to its last. Over it: 1008.",
-            ),
-            row(
-                "protocol.limits.control_frames_per_second",
-                u64::from(self.protocol.limits.control_frames_per_second),
-                "frames per second",
-                "Inbound pings and pongs. Over it and its burst: 1008.",
-            ),
-            row(
-                "protocol.limits.control_frames_burst",
-                u64::from(self.protocol.limits.control_frames_burst),
-                "frames",
-                "Inbound pings and pongs at once.",
-            ),
-            row(
-                "protocol.ping_interval_ms",
-                u64::from(self.protocol.ping_interval_ms),
-                "ms",
-                "A ping is sent so often, give or take a tenth. 0: off.",
-            ),
-            row(
-                "protocol.pong_timeout_ms",
-                u64::from(self.protocol.pong_timeout_ms),
-                "ms",
-                "A ping without a pong for so long ends the connection.",
-            ),
-            row(
-                "protocol.close_timeout_ms",
-                u64::from(self.protocol.close_timeout_ms),
-                "ms",
-                "How long the peer may take to answer a close frame.",
-            ),
-        ];
+        let mut rows = self.head_rows();
+        rows.extend(self.protocol_rows());
         rows.extend(self.own_rows());
         rows
+    }
+
+    #[rustfmt::skip]
+    fn head_rows(&self) -> Vec<LimitRow> {
+        let head = &self.head;
+        vec![
+            row("head.head_bytes_max", head.head_bytes_max as u64, "bytes",
+                "A request's line and headers. Over it: 431."),
+            row("head.headers_max", head.headers_max as u64, "headers",
+                "Headers of a request. Over it: 431."),
+            row("head.target_bytes_max", head.target_bytes_max as u64, "bytes",
+                "A request's target. Over it: 414."),
+        ]
+    }
+
+    #[rustfmt::skip]
+    fn protocol_rows(&self) -> Vec<LimitRow> {
+        let (protocol, limits) = (&self.protocol, &self.protocol.limits);
+        vec![
+            row("protocol.limits.message_bytes_max", limits.message_bytes_max as u64, "bytes",
+                "An inbound message. Over it: 1009."),
+            row("protocol.limits.frames_per_message_max", limits.frames_per_message_max.into(), "frames",
+                "Frames of one inbound message; an empty one that is not the last counts double. Over it: 1008."),
+            row("protocol.limits.message_time_max_ms", limits.message_time_max_ms.into(), "ms",
+                "From an inbound message's first byte to its last. Over it: 1008."),
+            row("protocol.limits.control_frames_per_second", limits.control_frames_per_second.into(), "frames per second",
+                "Inbound pings and pongs nobody asked for. Over it and the burst: 1008. 0: off."),
+            row("protocol.limits.control_frames_burst", limits.control_frames_burst.into(), "frames",
+                "Inbound pings and pongs that may come at once."),
+            row("protocol.ping_interval_ms", protocol.ping_interval_ms.into(), "ms",
+                "A ping is sent so often, give or take a tenth. 0: off."),
+            row("protocol.pong_timeout_ms", protocol.pong_timeout_ms.into(), "ms",
+                "A ping that nothing follows for so long ends the connection."),
+            row("protocol.close_timeout_ms", protocol.close_timeout_ms.into(), "ms",
+                "How long the peer may take to answer a close frame."),
+        ]
+    }
+}
+
+fn row(name: &'static str, value: u64, unit: &'static str, why: &'static str) -> LimitRow {
+    LimitRow {
+        name,
+        value,
+        unit,
+        why,
     }
 }
 

@@ -193,59 +193,12 @@ impl<H: Handler, A: Admit<Admission = H::Admission>> Server<H, A> {
             self.limits.backlog_budget_bytes = memory::limit_bytes() / 2;
         }
         let limits = Arc::new(self.limits);
-        let mut polls = Vec::with_capacity(count);
-        let mut inboxes = Vec::with_capacity(count);
-        for _ in 0..count {
-            let poll = Poll::new().map_err(system("a poller"))?;
-            let waker = Waker::new(poll.registry(), WAKE).map_err(system("a waker"))?;
-            let wake = Box::new(move || {
-                // An error leaves the worker to its next event; nothing could be done here.
-                let _ = waker.wake();
-            });
-            polls.push(poll);
-            inboxes.push(Inbox::new(limits.inbox_commands_max, wake));
-        }
+        let (polls, inboxes) = make_inboxes(count, &limits)?;
         let handle = Handle::new(inboxes, Counters::new(count));
         let (runtime, listeners, addresses) = prepare_opening(self.listeners)?;
-
         let mut threads = Vec::with_capacity(count + 1);
-        let mut workers = Vec::with_capacity(count);
-        let (ready, started) = mpsc::channel();
-        for (worker, poll) in WorkerId::all(count).zip(polls) {
-            let adoptions = Arc::new(Adoptions::new(limits.adoptions_max));
-            let start = WorkerStart {
-                worker,
-                poll,
-                factory: Arc::clone(&self.factory),
-                context: Context::new(worker, handle.clone(), Arc::clone(&limits)),
-                adoptions: Arc::clone(&adoptions),
-                ready: ready.clone(),
-            };
-            let thread = thread::Builder::new()
-                .name(format!("rupor-worker-{worker}"))
-                .spawn(move || start.run())
-                .map_err(system("a worker's thread"));
-            match thread {
-                Ok(thread) => threads.push(thread),
-                Err(error) => return Err(abandon(&handle, threads, error)),
-            }
-            let counters = handle
-                .shared()
-                .counters
-                .workers
-                .get(worker.index())
-                .cloned();
-            workers.push(Arc::new(Waiting {
-                worker,
-                adoptions,
-                counters: counters.unwrap_or_default(),
-                handle: handle.clone(),
-            }));
-        }
-        drop(ready);
-        if started.iter().filter(|made| *made).count() < count {
-            return Err(abandon(&handle, threads, StartError::HandlerPanicked));
-        }
+        let workers = start_workers(&self.factory, polls, &handle, &limits, &mut threads)
+            .map_err(|error| abandon(&handle, &mut threads, error))?;
 
         let opening = Arc::new(Opening {
             admit: self.admit,
@@ -268,7 +221,7 @@ impl<H: Handler, A: Admit<Admission = H::Admission>> Server<H, A> {
             .map_err(system("the opening thread"));
         match thread {
             Ok(thread) => threads.push(thread),
-            Err(error) => return Err(abandon(&handle, threads, error)),
+            Err(error) => return Err(abandon(&handle, &mut threads, error)),
         }
         Ok(Running {
             addresses,
@@ -292,12 +245,74 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
 }
 
 /// Ends what was started of a server that cannot start.
-fn abandon(handle: &Handle, threads: Vec<JoinHandle<()>>, error: StartError) -> StartError {
+fn abandon(handle: &Handle, threads: &mut Vec<JoinHandle<()>>, error: StartError) -> StartError {
     handle.stop();
-    for thread in threads {
+    for thread in threads.drain(..) {
         let _ = thread.join();
     }
     error
+}
+
+fn make_inboxes(count: usize, limits: &Limits) -> Result<(Vec<Poll>, Vec<Inbox>), StartError> {
+    let mut polls = Vec::with_capacity(count);
+    let mut inboxes = Vec::with_capacity(count);
+    for _ in 0..count {
+        let poll = Poll::new().map_err(system("a poller"))?;
+        let waker = Waker::new(poll.registry(), WAKE).map_err(system("a waker"))?;
+        let wake = Box::new(move || {
+            // An error leaves the worker to its next event; nothing could be done here.
+            let _ = waker.wake();
+        });
+        polls.push(poll);
+        inboxes.push(Inbox::new(limits.inbox_commands_max, wake));
+    }
+    Ok((polls, inboxes))
+}
+
+/// Starts the workers' threads and waits until each has its handler.
+fn start_workers<H: Handler, A: Admit<Admission = H::Admission>>(
+    factory: &Factory<H>,
+    polls: Vec<Poll>,
+    handle: &Handle,
+    limits: &Arc<Limits>,
+    threads: &mut Vec<JoinHandle<()>>,
+) -> Result<Vec<Arc<Waiting<A>>>, StartError> {
+    let count = polls.len();
+    let mut workers = Vec::with_capacity(count);
+    let (ready, started) = mpsc::channel();
+    for (worker, poll) in WorkerId::all(count).zip(polls) {
+        let adoptions = Arc::new(Adoptions::new(limits.adoptions_max));
+        let start = WorkerStart {
+            worker,
+            poll,
+            factory: Arc::clone(factory),
+            context: Context::new(worker, handle.clone(), Arc::clone(limits)),
+            adoptions: Arc::clone(&adoptions),
+            ready: ready.clone(),
+        };
+        let thread = thread::Builder::new()
+            .name(format!("rupor-worker-{worker}"))
+            .spawn(move || start.run())
+            .map_err(system("a worker's thread"))?;
+        threads.push(thread);
+        let counters = handle
+            .shared()
+            .counters
+            .workers
+            .get(worker.index())
+            .cloned();
+        workers.push(Arc::new(Waiting {
+            worker,
+            adoptions,
+            counters: counters.unwrap_or_default(),
+            handle: handle.clone(),
+        }));
+    }
+    drop(ready);
+    if started.iter().filter(|made| *made).count() < count {
+        return Err(StartError::HandlerPanicked);
+    }
+    Ok(workers)
 }
 
 type Prepared = (Runtime, Vec<tokio::net::TcpListener>, Vec<SocketAddr>);

@@ -226,16 +226,9 @@ fn response(answer: &Answer) -> Response<Body> {
     let mut response = Response::new(body.boxed_unsync());
     *response.status_mut() = answer.status;
     let headers = response.headers_mut();
-    headers.extend(
-        answer
-            .headers
-            .iter()
-            .cloned()
-            .map(|(name, value)| (Some(name), value))
-            .collect::<Vec<_>>()
-            .into_iter()
-            .filter_map(|(name, value)| name.map(|name| (name, value))),
-    );
+    for (name, value) in &answer.headers {
+        headers.append(name, value.clone());
+    }
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     headers.insert(header::CONTENT_TYPE, plain);
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -252,22 +245,13 @@ fn switching_protocols(bytes: &[u8]) -> Response<Body> {
         if let Some(colon) = line.iter().position(|byte| *byte == b':')
             && let Some((name, value)) = line.split_at_checked(colon)
             && let Ok(name) = HeaderName::from_bytes(name)
-            && let Ok(value) = HeaderValue::from_bytes(value.trim_prefix_colon())
+            && let Some(value) = value.strip_prefix(b":")
+            && let Ok(value) = HeaderValue::from_bytes(value.trim_ascii())
         {
             response.headers_mut().append(name, value);
         }
     }
     response
-}
-
-trait TrimColon {
-    fn trim_prefix_colon(&self) -> &[u8];
-}
-
-impl TrimColon for [u8] {
-    fn trim_prefix_colon(&self) -> &[u8] {
-        self.strip_prefix(b":").unwrap_or(self).trim_ascii()
-    }
 }
 
 fn asks_for_websocket(request: &Request<Incoming>) -> bool {

@@ -8,20 +8,22 @@
 //! Invariants: `on_close` is called once for each `on_open` that returned; a slot is free only after
 //! its connection gave back its subscriptions and its part of the backlog.
 
-use std::io::ErrorKind;
+mod parting;
+mod serving;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use rupor_proto::{Close, CloseCode, Event, Initiator, State, Time};
+use rupor_proto::{CloseCode, Event, State, Time};
 use slab::Slab;
 
 use super::drain::Drain;
-use super::link::{Arrival, CLOSE_SLOW, Context, Held, Link, NEVER};
+use super::link::{Arrival, Context, Held, Link, NEVER};
 use super::timers;
 use super::transport::Transport;
 use crate::handler::{Connection, Handler};
 use crate::id::{ConnectionId, SLOTS_MAX};
-use crate::inbox::{Command, End};
+use crate::inbox::Command;
 use crate::stats::{DropReason, add};
 
 /// An opened connection on its way to a worker.
@@ -68,14 +70,6 @@ fn find<S, T>(entries: &mut Slab<Entry<S, T>>, id: ConnectionId) -> Option<&mut 
     entries
         .get_mut(id.slot())
         .filter(|entry| entry.link.id == id)
-}
-
-/// How far a piece of input was served.
-enum Served {
-    All,
-    /// So many bytes may not be served yet.
-    Paused(usize),
-    Closed(Close),
 }
 
 const INTERNAL_ERROR: &[u8] =
@@ -277,71 +271,6 @@ impl<H: Handler, T: Transport> Core<H, T> {
         }
     }
 
-    /// Begins to end, gently or at once.
-    pub(crate) fn end(&mut self, end: End) {
-        match end {
-            End::Drain(window) => {
-                let ids = self
-                    .entries
-                    .iter()
-                    .map(|(_, entry)| entry.link.id)
-                    .collect();
-                self.drain = Some(Drain::new(ids, self.context.now, window));
-            }
-            End::Stop => {
-                self.drain = Some(Drain::new(Vec::new(), self.context.now, Duration::ZERO));
-                let slots: Vec<usize> = self.entries.iter().map(|(slot, _)| slot).collect();
-                for slot in slots {
-                    self.stop(slot);
-                }
-            }
-        }
-    }
-
-    /// Whether it was asked to end and nobody is left.
-    pub(crate) fn is_finished(&self) -> bool {
-        self.drain.is_some() && self.entries.is_empty()
-    }
-
-    fn stop(&mut self, slot: usize) {
-        let Self {
-            entries, context, ..
-        } = self;
-        let Some(Entry {
-            link,
-            transport,
-            state,
-        }) = entries.get_mut(slot)
-        else {
-            return;
-        };
-        if state.is_some() {
-            link.close(CloseCode::GOING_AWAY, "the server stops", context);
-            link.write_out(context, transport);
-            self.part(
-                slot,
-                &Close {
-                    code: CloseCode::GOING_AWAY,
-                    reason: String::new(),
-                    initiator: Initiator::Local,
-                    clean: false,
-                    error: None,
-                },
-            );
-        }
-        self.remove(slot);
-    }
-
-    fn run_drain(&mut self) {
-        while let Some(id) = self
-            .drain
-            .as_mut()
-            .and_then(|drain| drain.next_due(self.context.now))
-        {
-            self.close(id, CloseCode::GOING_AWAY, "the server is going down");
-        }
-    }
-
     fn run_timers(&mut self) {
         while let Some((tick, slots)) = self.context.timers.pop(self.context.now) {
             for slot in &slots {
@@ -472,298 +401,6 @@ impl<H: Handler, T: Transport> Core<H, T> {
                 break;
             }
         }
-    }
-
-    /// Reads and serves what a connection has for us, within its turn.
-    fn pump(&mut self, slot: usize) {
-        let Self {
-            entries,
-            context,
-            handler,
-            buffer,
-            ..
-        } = self;
-        let Some(entry) = entries.get_mut(slot) else {
-            return;
-        };
-        if entry.link.flags.parting {
-            self.linger(slot);
-            return;
-        }
-        let mut closed = None;
-        let may_read = entry.link.may_read(context);
-        if let Some(mut held) = entry.link.held.take_if(|_| may_read) {
-            let rest = held.bytes.get_mut(held.at..).unwrap_or_default();
-            match serve(entry, handler, context, rest) {
-                Served::All => {}
-                Served::Paused(left) => {
-                    held.at = held.bytes.len() - left;
-                    entry.link.held = Some(held);
-                }
-                Served::Closed(close) => closed = Some(close),
-            }
-        }
-        let mut rounds = context.limits.reads_per_turn_max.max(1);
-        while closed.is_none()
-            && entry.link.flags.readable
-            && entry.link.held.is_none()
-            && entry.link.may_read(context)
-        {
-            if rounds == 0 {
-                entry.link.mark_again(context);
-                break;
-            }
-            rounds -= 1;
-            match entry.transport.read(buffer) {
-                Ok(0) => {
-                    entry.link.flags.readable = false;
-                    closed = end_of_input(&mut entry.link, context);
-                }
-                Ok(count) => {
-                    // A short read took all there was; the next byte is announced. Not so the end.
-                    if count < buffer.len() && !entry.link.flags.read_closed {
-                        entry.link.flags.readable = false;
-                    }
-                    context.tally.bytes_in += count as u64;
-                    entry.link.rate.bytes(count, &context.limits, context.now);
-                    let input = buffer.get_mut(..count).unwrap_or_default();
-                    match serve(entry, handler, context, input) {
-                        Served::All => {}
-                        Served::Paused(left) => {
-                            let rest = buffer.get(count - left..count).unwrap_or_default();
-                            let held = Held {
-                                bytes: rest.to_vec(),
-                                at: 0,
-                            };
-                            entry.link.held = Some(Box::new(held));
-                        }
-                        Served::Closed(close) => closed = Some(close),
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    entry.link.flags.readable = false;
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => entry.link.flags.broken = true,
-            }
-        }
-        entry.link.watch_rate(context);
-        self.settle(slot, closed);
-    }
-
-    /// Brings a connection to rest after something happened to it: writes what was queued, ends it
-    /// if it has to end, puts it among the timers.
-    fn settle(&mut self, slot: usize, closed: Option<Close>) {
-        let Self {
-            entries, context, ..
-        } = self;
-        let Some(Entry {
-            link, transport, ..
-        }) = entries.get_mut(slot)
-        else {
-            return;
-        };
-        link.write_out(context, transport);
-        let mut closed = closed;
-        if let Some(reason) = link.doom.take()
-            && closed.is_none()
-        {
-            closed = condemn(link, reason, context);
-            link.write_out(context, transport);
-        }
-        if link.flags.broken && closed.is_none() && !link.flags.parting {
-            context.counters.dropped(DropReason::Broken);
-            closed = end_of_input(link, context);
-        }
-        if let Some(close) = closed
-            && !link.flags.parting
-        {
-            self.part(slot, &close);
-        }
-        self.rest(slot);
-    }
-
-    /// The last of [`settle`](Self::settle): what is left to wait for.
-    fn rest(&mut self, slot: usize) {
-        let Self {
-            entries, context, ..
-        } = self;
-        let Some(Entry {
-            link, transport, ..
-        }) = entries.get_mut(slot)
-        else {
-            return;
-        };
-        if link.flags.parting {
-            let sent = link.outbox.is_none() && !link.flags.blocked;
-            if link.flags.broken || (sent && link.flags.leave_when_sent) {
-                self.remove(slot);
-                return;
-            }
-            if sent && !link.flags.shut {
-                link.flags.shut = true;
-                transport.shutdown();
-            }
-            if link.flags.readable {
-                link.mark_again(context);
-            }
-        } else if (link.flags.readable || link.held.is_some()) && link.may_read(context) {
-            link.mark_again(context);
-        }
-        link.account(context);
-        link.schedule(context);
-    }
-
-    /// Tells the handler that a connection is over, and lets what is unsent leave.
-    fn part(&mut self, slot: usize, close: &Close) {
-        let Self {
-            entries,
-            context,
-            handler,
-            ..
-        } = self;
-        let Some(Entry {
-            link,
-            transport,
-            state,
-        }) = entries.get_mut(slot)
-        else {
-            return;
-        };
-        let Some(state) = state.take() else { return };
-        link.flags.parting = true;
-        link.held = None;
-        link.timer = NEVER;
-        let linger = u64::from(context.limits.linger_ms);
-        link.linger_until = context.now.saturating_add_ms(linger);
-        // After a clean end nothing more comes, and after an abrupt one nobody is there.
-        link.flags.leave_when_sent = close.clean || close.code == CloseCode::ABNORMAL;
-        context.counters.closed(close.code);
-        context.topics.remove(link.slot());
-        let done = guard(|| {
-            let mut connection = Connection::new(link, context, None);
-            handler.on_close(&mut connection, state, close);
-        });
-        if done.is_none() {
-            count_panic(context);
-        }
-        // It may have subscribed again.
-        context.topics.remove(link.slot());
-        link.write_out(context, transport);
-    }
-
-    /// Reads past a peer that has yet to notice its end, so that our last words reach it instead
-    /// of a reset.
-    fn linger(&mut self, slot: usize) {
-        let Self {
-            entries,
-            buffer,
-            context,
-            ..
-        } = self;
-        let Some(Entry {
-            link, transport, ..
-        }) = entries.get_mut(slot)
-        else {
-            return;
-        };
-        let mut rounds = context.limits.reads_per_turn_max.max(1);
-        while link.flags.readable && !link.flags.broken && rounds > 0 {
-            rounds -= 1;
-            match transport.read(buffer) {
-                Ok(0) => {
-                    link.flags.readable = false;
-                    link.flags.leave_when_sent = true;
-                }
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => link.flags.readable = false,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => link.flags.broken = true,
-            }
-        }
-        self.rest(slot);
-    }
-
-    fn remove(&mut self, slot: usize) {
-        if let Some(mut entry) = self.entries.try_remove(slot) {
-            entry.link.release(&mut self.context);
-            add(&self.context.counters.gone, 1);
-        }
-    }
-}
-
-/// Hands what is in `input` to the handler, message by message.
-fn serve<H: Handler, T: Transport>(
-    entry: &mut Entry<H::State, T>,
-    handler: &mut H,
-    context: &mut Context,
-    input: &mut [u8],
-) -> Served {
-    let Entry {
-        link,
-        transport,
-        state,
-    } = entry;
-    let Some(state) = state else {
-        return Served::All;
-    };
-    let mut rest = input;
-    while let Some(event) = link
-        .protocol
-        .receive(&mut rest, context.now, &mut context.out)
-    {
-        match event {
-            Event::Message(incoming) => {
-                context.tally.messages_in += 1;
-                link.rate.message(&context.limits, context.now);
-                let done = guard(|| {
-                    let mut connection = Connection::new(link, context, Some(transport));
-                    handler.on_message(&mut connection, state, incoming.as_message());
-                });
-                if done.is_none() {
-                    end_after_panic(link, context);
-                }
-            }
-            Event::Ping(_) | Event::Pong(_) => {}
-            Event::Closed(close) => return Served::Closed(close),
-        }
-        if context.out.len() >= context.limits.receive_buffer_bytes {
-            link.write_out(context, transport);
-        }
-        if !rest.is_empty() && !link.may_read(context) {
-            return Served::Paused(rest.len());
-        }
-    }
-    Served::All
-}
-
-/// Condemns a connection: what is unsent is forgotten and a close frame says why, or the
-/// connection ends here if it was closing already.
-fn condemn(link: &mut Link, reason: DropReason, context: &mut Context) -> Option<Close> {
-    context.counters.dropped(reason);
-    let (code, text) = match reason {
-        DropReason::Rate => (CloseCode::POLICY, "too many messages"),
-        _ => (CLOSE_SLOW, "reads too slowly"),
-    };
-    if let Some(outbox) = &mut link.outbox
-        && reason != DropReason::Rate
-    {
-        outbox.forget_unwritten();
-    }
-    link.held = None;
-    if link.protocol.state() == State::Open {
-        link.close(code, text, context);
-        return None;
-    }
-    link.flags.broken = true;
-    end_of_input(link, context)
-}
-
-/// The protocol's end when no more input will come.
-fn end_of_input(link: &mut Link, context: &mut Context) -> Option<Close> {
-    match link.protocol.receive_eof(context.now) {
-        Some(Event::Closed(close)) => Some(close),
-        _ => None,
     }
 }
 

@@ -55,6 +55,10 @@ pub(crate) struct Context {
     pub(crate) dirty: Vec<u32>,
     /// Connections to be read again in the next turn.
     pub(crate) again: Vec<u32>,
+    #[expect(
+        clippy::vec_box,
+        reason = "the boxes are what is spared: connections own one each"
+    )]
     spare: Vec<Box<Outbox>>,
     pub(crate) tally: Tally,
 }

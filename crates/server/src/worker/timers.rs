@@ -20,6 +20,9 @@ pub(crate) const NEVER: u64 = u64::MAX;
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     ticks: BTreeMap<u64, Vec<u32>>,
+    /// The tick that it was when somebody last looked. Nothing is put at or before it, so a
+    /// deadline that stays in the past cannot keep the loop from going on.
+    passed: u64,
     /// The list of a tick that has passed, for the next new tick.
     spare: Vec<u32>,
 }
@@ -32,7 +35,7 @@ impl Timers {
             return;
         }
         // The first tick that begins at or after the deadline.
-        let tick = at.as_millis().div_ceil(TICK_MS);
+        let tick = at.as_millis().div_ceil(TICK_MS).max(self.passed + 1);
         if tick < *scheduled {
             *scheduled = tick;
             let spare = &mut self.spare;
@@ -46,8 +49,9 @@ impl Timers {
     /// The next tick that has come by `now`, with the slots that stood there. A slot is meant only
     /// if its connection still has that tick as its own.
     pub(crate) fn pop(&mut self, now: Time) -> Option<(u64, Vec<u32>)> {
+        self.passed = now.as_millis() / TICK_MS;
         let first = self.ticks.first_entry()?;
-        if *first.key() > now.as_millis() / TICK_MS {
+        if *first.key() > self.passed {
             return None;
         }
         Some(first.remove_entry())
@@ -97,6 +101,15 @@ mod tests {
         );
         assert_eq!(due(&mut timers, 1000), [2, 3]);
         assert_eq!(timers.timeout(Time::from_millis(1000)), None);
+    }
+
+    #[test]
+    fn a_deadline_in_the_past_waits_for_the_next_tick() {
+        let mut timers = Timers::default();
+        assert_eq!(due(&mut timers, 160), []);
+        timers.schedule(1, Time::from_millis(5), &mut NEVER.clone());
+        assert_eq!(due(&mut timers, 160), []);
+        assert_eq!(due(&mut timers, 176), [1]);
     }
 
     #[test]

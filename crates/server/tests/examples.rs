@@ -1,0 +1,117 @@
+//! The examples do what their first lines say.
+
+#![allow(clippy::unwrap_used, reason = "a failure is the test's failure")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rupor_server::{Handler, Running, Server, UpgradeRequest};
+use rupor_testkit::{Client, Event};
+
+#[expect(dead_code, reason = "its main is not called here")]
+#[path = "../examples/chat.rs"]
+mod chat;
+#[expect(dead_code, reason = "its main is not called here")]
+#[path = "../examples/commands.rs"]
+mod commands;
+#[expect(dead_code, reason = "its main is not called here")]
+#[path = "../examples/echo.rs"]
+mod echo;
+#[expect(dead_code, reason = "its main is not called here")]
+#[path = "../examples/greeting.rs"]
+mod greeting;
+
+fn start<H: Handler<Admission = UpgradeRequest>>(
+    handler: impl Fn() -> H + Send + Sync + 'static,
+) -> Running {
+    Server::new(move |_, _| handler())
+        .workers(2)
+        .listen("127.0.0.1:0")
+        .unwrap()
+        .start()
+        .unwrap()
+}
+
+fn connect(server: &Running) -> Client {
+    Client::connect(server.addresses()[0], "/")
+}
+
+fn stop(server: Running) {
+    server.handle().stop();
+    server.wait();
+}
+
+#[test]
+fn echo_sends_back_text_and_bytes() {
+    let server = start(|| echo::Echo);
+    let mut client = connect(&server);
+    client.send_text("hello, мир");
+    client.expect_text("hello, мир");
+    client.send_binary(&[0, 255, 7]);
+    assert_eq!(client.receive(), Event::Binary(vec![0, 255, 7]));
+    let (code, _) = client.close(1000, "");
+    assert_eq!(code, 1000);
+    stop(server);
+}
+
+#[test]
+fn greeting_says_hello_and_bye() {
+    let server = start(|| greeting::Greeting {
+        stay: Duration::from_millis(50),
+    });
+    let mut client = connect(&server);
+    client.send_text("Anna");
+    client.expect_text("Hello, Anna");
+    client.expect_text("bye");
+    assert_eq!(client.expect_close(), (1000, String::new()));
+    stop(server);
+}
+
+#[test]
+fn commands_are_those_of_the_table_only() {
+    let server = start(commands::Commands::new);
+    let mut client = connect(&server);
+    client.send_text("help");
+    let help = client.receive_text();
+    for word in ["time", "uptime", "connections"] {
+        assert!(help.contains(word), "{help}");
+    }
+    client.send_text(" time ");
+    assert!(client.receive_text().parse::<u64>().unwrap() > 1_700_000_000);
+    client.send_text("uptime");
+    assert!(client.receive_text().ends_with(" s"));
+    client.send_text("connections");
+    client.expect_text("1");
+    client.send_text("time; ls");
+    client.expect_text("unknown command, try help");
+    stop(server);
+}
+
+#[test]
+fn chat_has_each_name_once() {
+    let names = Arc::default();
+    let server = start(move || chat::Chat::new(Arc::clone(&names)));
+    let [mut anna, mut boris] = [connect(&server), connect(&server)];
+    for client in [&mut anna, &mut boris] {
+        client.expect_text("* what is your name?");
+    }
+    anna.send_text("Anna");
+    anna.expect_text("* Anna is here");
+    boris.send_text("Anna");
+    boris.expect_text("* that name is taken, choose another");
+    boris.send_text("Boris");
+    for client in [&mut anna, &mut boris] {
+        client.expect_text("* Boris is here");
+    }
+    anna.send_text("Good evening");
+    for client in [&mut anna, &mut boris] {
+        client.expect_text("Anna: Good evening");
+    }
+    anna.close(1000, "");
+    boris.expect_text("* Anna left");
+    let mut again = connect(&server);
+    again.expect_text("* what is your name?");
+    again.send_text("Anna");
+    again.expect_text("* Anna is here");
+    stop(server);
+}
