@@ -5,7 +5,7 @@
 use rupor_server::{Running, Tls};
 use std::io;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
@@ -20,61 +20,97 @@ pub(super) enum Ending {
 
 /// How long a stop at once may take before the process ends anyway.
 const STOP_TIME: Duration = Duration::from_secs(2);
+/// How long the inlets may take to finish what they had received, before the closes begin.
+const INLET_TIME: Duration = Duration::from_secs(2);
 /// How much longer than its window a drain may take: the last closes are answered, see `close_timeout_ms`.
 const DRAIN_MARGIN: Duration = Duration::from_secs(15);
 
-/// Waits for signals and for the server's end. `on_drain` is called once, when a drain begins.
+/// The signals, caught from now on.
+#[derive(Debug)]
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Catches them. To be called in a runtime and before anybody can know that the program runs: a signal that is not
+    /// caught yet ends it on the spot.
+    ///
+    /// # Errors
+    /// The system gives no signal handler.
+    pub(super) fn catch() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for a signal to end; reads the certificate again at each SIGHUP.
+    async fn to_end(&mut self, tls: Option<&Tls>) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => reload(tls),
+            }
+        }
+    }
+}
+
+/// Waits for signals and for the server's end. `before_drain` runs when a drain was asked for, before the first close; it
+/// gets [`INLET_TIME`].
 ///
 /// # Errors
-/// The system gives no signal handler or thread.
+/// The system gives no thread.
 pub(super) async fn until_the_end(
+    mut signals: Signals,
     running: Running,
     tls: Option<Tls>,
     window: Duration,
-    on_drain: impl FnOnce(),
+    before_drain: impl AsyncFnOnce(),
 ) -> io::Result<Ending> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
     let handle = running.handle().clone();
     let (ended, mut end) = oneshot::channel::<()>();
+    let wait = move || {
+        running.wait();
+        // Nobody listens any more when a second signal came: then the process is ending already.
+        let _ = ended.send(());
+    };
     std::thread::Builder::new()
         .name("rupor-wait".to_owned())
-        .spawn(move || {
-            running.wait();
-            // Nobody listens any more when a second signal came: then the process is ending already.
-            let _ = ended.send(());
-        })?;
+        .spawn(wait)?;
 
-    loop {
-        tokio::select! {
-            _ = &mut end => return Ok(Ending::Drained),
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hang_up.recv() => reload(tls.as_ref()),
-        }
+    tokio::select! {
+        _ = &mut end => return Ok(Ending::Drained),
+        () = signals.to_end(tls.as_ref()) => {}
     }
-    let connections = handle.stats().connections;
+    let (connections, window_ms) = (handle.stats().connections, window.as_millis());
     info!(
         connections,
-        window_ms = window.as_millis(),
-        "draining; a second signal stops at once"
+        window_ms, "draining; a second signal stops at once"
     );
-    on_drain();
-    handle.drain(window);
-    let latest = tokio::time::sleep(window.saturating_add(DRAIN_MARGIN));
-    tokio::pin!(latest);
-    loop {
-        tokio::select! {
-            _ = &mut end => return Ok(Ending::Drained),
-            () = &mut latest => {
-                warn!("the drain took too long; stopping");
-                break;
-            }
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hang_up.recv() => {}
+    let drained = async {
+        if tokio::time::timeout(INLET_TIME, before_drain())
+            .await
+            .is_err()
+        {
+            warn!("the line inlets still have something to read; draining nevertheless");
         }
+        handle.drain(window);
+        tokio::time::timeout(window.saturating_add(DRAIN_MARGIN), &mut end)
+            .await
+            .is_ok()
+    };
+    tokio::select! {
+        drained = drained => {
+            if drained {
+                return Ok(Ending::Drained);
+            }
+            warn!("the drain took too long; stopping");
+        }
+        () = signals.to_end(None) => info!("stopping at once"),
     }
     handle.stop();
     let _ = tokio::time::timeout(STOP_TIME, end).await;
@@ -85,8 +121,6 @@ fn reload(tls: Option<&Tls>) {
     match tls.map(Tls::reload) {
         Some(Ok(())) => info!("certificate and key read again; other options need a restart"),
         Some(Err(error)) => error!(%error, "the new certificate cannot be used; the old one stays"),
-        None => info!(
-            "nothing to read again: there is no certificate, and other options need a restart"
-        ),
+        None => info!("SIGHUP: nothing to read again"),
     }
 }

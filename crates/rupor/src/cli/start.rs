@@ -3,7 +3,7 @@
 //! Ports are opened before anything is said, so that a taken one is the first and only thing that is complained of.
 
 use super::echo::Echo;
-use super::signals::{self, Ending};
+use super::signals::{self, Ending, Signals};
 use crate::auth::key::KeyError;
 use crate::auth::origin::NotAnOrigin;
 use crate::config::{Config, InletAddress, Mode, TlsFiles};
@@ -128,6 +128,9 @@ fn started(config: &Config) -> Result<Ending, Failure> {
 }
 
 fn serve(config: &Config, runtime: &Runtime) -> Result<Ending, Failure> {
+    let signals = runtime
+        .block_on(async { Signals::catch() })
+        .map_err(Failure::System)?;
     let tls = tls(config)?;
     let running = echo(config, tls.clone())?;
     let scheme = if tls.is_some() { "wss" } else { "ws" };
@@ -141,7 +144,13 @@ fn serve(config: &Config, runtime: &Runtime) -> Result<Ending, Failure> {
     }
     let _: &[InletAddress] = &config.inlet;
     runtime
-        .block_on(signals::until_the_end(running, tls, config.drain, || {}))
+        .block_on(signals::until_the_end(
+            signals,
+            running,
+            tls,
+            config.drain,
+            async || {},
+        ))
         .map_err(Failure::System)
 }
 
