@@ -169,7 +169,7 @@ const BROKEN: &[(&str, usize, &[&str])] = &[
         &["`token.from`", "\"query\""],
     ),
     (
-        "[[jwt]]\nalgorithm = \"HS256\"\nkey = \"canary-7f3a9c51d2e84b60a1b2c3d4e5f60718\"\n[token]\nleeway = \"1h\"",
+        "[[jwt]]\nalgorithm = \"HS256\"\nkey = \"canary-7f3a9c51d2e84b60a1b2c3d4e5f60718\"\n[token]\nleeway = \"1d\"",
         5,
         &["`token.leeway`", "15s"],
     ),

@@ -167,7 +167,8 @@ pub(super) fn prepare<H: Handler, A>(
 ) -> Result<Server<H, A>, Failure> {
     let mut server = server
         .limits(config.limits.clone())
-        .workers(config.workers.get());
+        .workers(config.workers.get())
+        .trusted_proxies(config.trusted_proxies.iter().copied());
     if let Some(tls) = tls {
         server = server.tls(tls);
     }

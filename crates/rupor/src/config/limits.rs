@@ -13,17 +13,8 @@ use std::sync::LazyLock;
 /// Largest number that a limit takes.
 const NUMBER_MAX: u64 = u32::MAX as u64;
 
-/// Set by the program from limits of the gateway, so they are no options: a channel may take a topic for each dialect.
+/// Made from limits of the gateway ([`Settings::fit`](crate::gateway::Settings::fit)), so they are no options.
 const DERIVED: &[&str] = &["subscriptions_max", "topics_max", "topic_bytes_max"];
-
-/// Topics that a connection needs besides those of its channels.
-const TOPICS_BESIDES_CHANNELS: usize = 8;
-/// Topics that one channel may need: one for each dialect.
-const TOPICS_PER_CHANNEL: usize = 4;
-/// What a dialect may add to a channel's name, in bytes.
-const TOPIC_NAME_MARGIN_BYTES: usize = 56;
-/// Longest channel name, in bytes.
-const CHANNEL_BYTES_MAX: usize = 200;
 
 /// Every limit as an option.
 pub(crate) fn definitions() -> impl Iterator<Item = &'static Definition> {
@@ -43,13 +34,6 @@ pub(super) fn server(mode: Mode, values: &Values<'_>) -> Result<Limits, ConfigEr
             let problem = Problem::new("the number is too large", "write a smaller one");
             return Err(problem.at(&located.origin));
         }
-    }
-    if mode != Mode::Echo {
-        let channels = values.limit("limits.channels_max")?;
-        let per_connection = values.limit("limits.subscriptions_per_connection_max")?;
-        limits.subscriptions_max = per_connection.saturating_add(TOPICS_BESIDES_CHANNELS);
-        limits.topics_max = channels.saturating_mul(TOPICS_PER_CHANNEL);
-        limits.topic_bytes_max = CHANNEL_BYTES_MAX + TOPIC_NAME_MARGIN_BYTES;
     }
     Ok(limits)
 }

@@ -22,5 +22,5 @@ pub(crate) use error::ConfigError;
 pub(crate) use secret::Secret;
 pub(crate) use types::{
     Application, ApplicationRule, Auth, ChannelRule, Config, InletAddress, Jwt, JwtAlgorithm,
-    JwtKey, JwtSources, LogFormat, Mode, Network, Origins, TlsFiles, Who,
+    JwtKey, JwtSources, LogFormat, Mode, Origins, TlsFiles, Who,
 };

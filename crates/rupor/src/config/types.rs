@@ -1,7 +1,7 @@
 //! The checked configuration, as the rest of the program reads it.
 
 use super::Secret;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -44,8 +44,8 @@ pub(crate) struct Config {
     pub(crate) api_key: Option<Secret>,
     /// Whether the start page, the chat and the console are served.
     pub(crate) pages: bool,
-    /// Networks whose `Forwarded`/`X-Forwarded-*` headers are believed and which have no limits per address.
-    pub(crate) trusted_proxies: Vec<Network>,
+    /// Networks of proxies, which have no limits per address.
+    pub(crate) trusted_proxies: Vec<rupor_server::AddressRange>,
     /// How long a drain may last before what is left is cut off.
     pub(crate) drain: Duration,
     /// What is logged, as `tracing_subscriber::EnvFilter` reads it.
@@ -214,15 +214,6 @@ pub(crate) enum Application {
     Chat,
     /// Every message comes back.
     Echo,
-}
-
-/// A network, `10.0.0.0/8`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Network {
-    /// An address in it.
-    pub(crate) address: IpAddr,
-    /// How many leading bits count.
-    pub(crate) prefix: u8,
 }
 
 /// Form of the log.
