@@ -89,6 +89,7 @@ export async function run(command, args, { input = '', env, cwd } = {}) {
     env: { ...process.env, ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
     timeout: DEADLINE_MS,
+    killSignal: 'SIGKILL', // one that no program answers with an orderly end
   });
   let stdout = '';
   let stderr = '';
