@@ -37,3 +37,8 @@ pub use process::{Process, Stream, free_port, wait_until};
 /// How long anything here waits before it fails the test. Generous: it is only ever used up by a
 /// failure, and a busy machine with few cores must not be one.
 pub const DEADLINE: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// Compiles the Rust code of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod readme {}
