@@ -46,6 +46,10 @@ pub(crate) struct Address<'a> {
 /// The subprotocol of the dialect `v1`.
 pub(crate) const V1_SUBPROTOCOL: &str = "rupor.v1";
 
+/// The subprotocol of the plain dialect, for a page that has to offer one: it brings its token in another, which is never
+/// selected, and browsers fail a connection on which none of those that they offered is.
+pub(crate) const PLAIN_SUBPROTOCOL: &str = "rupor.plain";
+
 /// The dialects; the place of each is its kind.
 pub(crate) static ALL: [&dyn Dialect; 2] = [&plain::Plain, &v1::V1];
 

@@ -8,7 +8,7 @@ use super::rules::{Right, allows};
 use super::{Gateway, PublishError};
 use crate::auth::origin::{Hosts, Origins};
 use crate::auth::{Auth, Identified, Identity, is_token_subprotocol};
-use crate::dialect::{self, V1_SUBPROTOCOL};
+use crate::dialect::{self, PLAIN_SUBPROTOCOL, V1_SUBPROTOCOL};
 use crate::outlet::Outlet;
 use rupor_hub::{Kind, Refused, is_channel_name};
 use rupor_proto::handshake::select_subprotocol;
@@ -125,7 +125,7 @@ impl Admission {
     /// The first subprotocol of the client's list that may be spoken on this path (RFC 6455 §4.2.2 /subprotocol/).
     fn select<'r>(&self, path: &str, offered: &'r [String]) -> Option<&'r str> {
         let settings = self.gateway.settings();
-        let known: Vec<&str> = [V1_SUBPROTOCOL]
+        let known: Vec<&str> = [V1_SUBPROTOCOL, PLAIN_SUBPROTOCOL]
             .into_iter()
             .chain(
                 self.gateway

@@ -13,7 +13,7 @@ use super::close::{
 use super::conversation::Talk;
 use super::effects::topic_of_all;
 use super::rules::{Right, allows};
-use super::{Admitted, Gateway, Publish, PublishError, Target, hub_id};
+use super::{Admitted, ConnectionId, Gateway, Publish, PublishError, Target, hub_id};
 use crate::auth::{Auth, Identity};
 use crate::dialect::{self, Answer, Asked, Id};
 use crate::outlet::Outlet;
@@ -51,6 +51,20 @@ pub(crate) struct State {
     waiting: Option<Box<Entry>>,
     outlet: Option<Arc<dyn Outlet>>,
     path: Box<str>,
+}
+
+/// Takes a connection out of the hub again if its opening panics: then there will be no `on_close` for it.
+struct Entering<'g> {
+    gateway: &'g Gateway,
+    connection: ConnectionId,
+}
+
+impl Drop for Entering<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.gateway.close(self.connection);
+        }
+    }
 }
 
 /// With what a connection enters the hub, besides who it is.
@@ -324,6 +338,10 @@ impl Handler for WorkerHandler {
             outlet,
             path,
         } = admitted;
+        let _entering = Entering {
+            gateway: &self.gateway,
+            connection: hub_id(connection.id()),
+        };
         let entry = Entry { cookie, channels };
         let phase = Phase::Unidentified;
         let (user, expires_at, entry, waiting) = match identity {

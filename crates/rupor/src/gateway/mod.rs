@@ -31,7 +31,7 @@ pub(crate) use settings::Settings;
 pub(crate) use types::{ChannelStatus, Counts, Publish, Receipt, UserStatus};
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use crate::broker::{Broker, Memory, Node, Receipts};
 use crate::outlet::Routes;
@@ -66,18 +66,24 @@ struct Counters {
 impl Gateway {
     /// A gateway with nobody on it. It sends nothing before it is attached to a server.
     pub(crate) fn new(settings: Settings) -> Arc<Self> {
-        Arc::new_cyclic(|node: &std::sync::Weak<Self>| {
-            let broker = Box::new(Memory::new(node.clone()));
-            let hub = Mutex::new(Hub::new(settings.limits.clone()));
-            let routes = Routes::new(&settings.applications, &settings.clock);
-            Self {
-                settings,
-                routes,
-                hub,
-                server: OnceLock::new(),
-                broker,
-                counters: Counters::default(),
-            }
+        let routes = Routes::new(&settings.applications, &settings.clock);
+        Self::with(settings, routes, |node| Box::new(Memory::new(node)))
+    }
+
+    /// A gateway with these applications, on the broker that is made for it. The broker has it weakly: the gateway owns
+    /// its broker.
+    pub(crate) fn with(
+        settings: Settings,
+        routes: Routes,
+        broker: impl FnOnce(Weak<dyn Node>) -> Box<dyn Broker>,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|node: &Weak<Self>| Self {
+            hub: Mutex::new(Hub::new(settings.limits.clone())),
+            settings,
+            routes,
+            server: OnceLock::new(),
+            broker: broker(node.clone()),
+            counters: Counters::default(),
         })
     }
 

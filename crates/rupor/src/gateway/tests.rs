@@ -7,6 +7,7 @@ mod applications;
 mod order;
 mod publish;
 mod reference;
+mod seams;
 
 use super::{Admission, Gateway, Publish, PublishError, Settings, Target, WorkerHandler};
 use crate::auth::Auth;
@@ -41,9 +42,12 @@ impl Site {
         Self::with(settings(), &config::Auth::None, Limits::default())
     }
 
-    fn with(settings: Settings, auth: &config::Auth, mut limits: Limits) -> Self {
-        settings.fit(&mut limits);
-        let gateway = Gateway::new(settings);
+    fn with(settings: Settings, auth: &config::Auth, limits: Limits) -> Self {
+        Self::of(Gateway::new(settings), auth, limits)
+    }
+
+    fn of(gateway: Arc<Gateway>, auth: &config::Auth, mut limits: Limits) -> Self {
+        gateway.settings().fit(&mut limits);
         let auth = Arc::new(Auth::new(auth).unwrap());
         let origins = Origins::new(&config::Origins::Loopback).unwrap();
         let admission = Admission::new(Arc::clone(&gateway), Arc::clone(&auth), origins);

@@ -174,7 +174,7 @@ impl Chat {
             text: text.to_owned(),
             at: now_ms,
         };
-        publish(conversation, &Event::Message(&line), false)?;
+        publish(conversation, &Event::Message(&line), None)?;
         if state.history.len() >= HISTORY_LINES_MAX {
             state.history.pop_front();
         }
@@ -251,7 +251,7 @@ impl State {
                 user: &name,
                 online: self.names.len(),
             };
-            publish(conversation, &join, true)?;
+            tell_the_others(conversation, &join);
         }
         Ok(())
     }
@@ -270,10 +270,7 @@ impl State {
                 user: &member.name,
                 online: self.names.len(),
             };
-            if let Err(not_taken) = publish(conversation, &leave, true) {
-                // The others count one too many until the next join or leave, which says how many there are.
-                tracing::debug!(reason = not_taken.text(), "a leave was not published");
-            }
+            tell_the_others(conversation, &leave);
         }
     }
 
@@ -302,19 +299,27 @@ impl Member {
     }
 }
 
+/// Says who came or left. Where that is not possible now, the others count wrong until the next one says how many there
+/// are.
+fn tell_the_others(conversation: &mut dyn Conversation, event: &Event<'_>) {
+    let exclude = Some(conversation.connection());
+    if let Err(error) = publish(conversation, event, exclude) {
+        tracing::debug!(%error, "who came or left the chat was not published");
+    }
+}
+
 fn publish(
     conversation: &mut dyn Conversation,
     event: &Event<'_>,
-    except_this: bool,
-) -> Result<(), NotTaken> {
-    let exclude = except_this.then(|| conversation.connection());
+    exclude: Option<ConnectionId>,
+) -> Result<(), PublishError> {
     let target = Target::Channel(CHANNEL.into());
+    let body = encode(event).into();
     conversation.publish(Publish {
         target,
         exclude,
-        body: encode(event).into(),
-    })?;
-    Ok(())
+        body,
+    })
 }
 
 fn tell(conversation: &mut dyn Conversation, not_taken: NotTaken) {

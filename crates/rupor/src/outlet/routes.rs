@@ -36,6 +36,19 @@ impl Routes {
         }
     }
 
+    /// One application on every path.
+    #[cfg(test)]
+    pub(crate) fn everywhere(outlet: Arc<dyn Outlet>) -> Self {
+        let route = Route {
+            path: "*".to_owned(),
+            outlet,
+            subprotocols: Vec::new(),
+        };
+        Self {
+            routes: vec![route],
+        }
+    }
+
     /// The application on a path (as it was sent, without the query): the rule that names most of it decides.
     pub(crate) fn outlet(&self, path: &str) -> Option<&Arc<dyn Outlet>> {
         self.best(path).map(|route| &route.outlet)

@@ -1,6 +1,7 @@
 //! What is read, what is refused, what is written. The examples of the reference page run in `gateway/tests`.
 
 use super::*;
+use proptest::prelude::*;
 
 fn asked(text: &str) -> Asked<'_> {
     V1.decode(Message::Text(text), true).unwrap().asked
@@ -133,4 +134,46 @@ fn what_is_written_is_escaped() {
     let text = r#"{"type":"message","channel":"news","message":"\"#.to_owned()
         + "\"\u{2028}\\n</script>\"}";
     assert_eq!(&frame.as_bytes()[2..], text.as_bytes());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever comes, it is a request or an error that is short and can be sent back.
+    #[test]
+    fn any_text_is_a_request_or_an_error(
+        pieces in prop::collection::vec(
+            prop_oneof![
+                Just("{\"type\":\"".to_owned()), Just("publish".to_owned()), Just("subscribe".to_owned()),
+                Just("\"".to_owned()), Just("\",\"channel\":\"".to_owned()), Just("}".to_owned()),
+                Just("\",\"message\":".to_owned()), Just("\",\"id\":".to_owned()), Just("[1,{".to_owned()),
+                Just("\\ud800".to_owned()), any::<i64>().prop_map(|number| number.to_string()),
+                ".{0,8}",
+            ],
+            0..12,
+        )
+    ) {
+        let text = pieces.concat();
+        match V1.decode(Message::Text(&text), true) {
+            Ok(request) => prop_assert!(request.id.is_none_or(|id| id.is_short())),
+            Err(bad) => {
+                let answer = Answer::Error { code: bad.code, text: &bad.text };
+                let sent = V1.answer(&answer, bad.id.as_ref()).unwrap();
+                let read: serde_json::Value = serde_json::from_str(&sent).unwrap();
+                prop_assert_eq!(&read["code"], bad.code);
+                prop_assert!(bad.text.chars().count() <= 200);
+            }
+        }
+    }
+
+    /// What is published arrives as it was, whatever it is.
+    #[test]
+    fn any_text_survives_being_published(text in any::<String>(), channel in "[a-z]{1,9}") {
+        let address = Address { channel: Some(&channel), user: None };
+        let frame = V1.publication(address, &text);
+        let start = frame.as_bytes().iter().position(|byte| *byte == b'{').unwrap();
+        let read: serde_json::Value = serde_json::from_slice(&frame.as_bytes()[start..]).unwrap();
+        prop_assert_eq!(&read["message"], &text);
+        prop_assert_eq!(&read["channel"], &channel);
+    }
 }

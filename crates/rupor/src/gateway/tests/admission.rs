@@ -45,7 +45,7 @@ fn a_name_that_is_none_is_refused() {
 #[test]
 fn only_an_offered_subprotocol_that_is_configured_is_answered() {
     let site = Site::start();
-    let cases: [(&str, &[&str], Option<&str>); 9] = [
+    let cases: [(&str, &[&str], Option<&str>); 10] = [
         ("/", &[], None),
         ("/", &["rupor.v1"], Some("rupor.v1")),
         ("/", &["Rupor.V1"], None),
@@ -55,6 +55,7 @@ fn only_an_offered_subprotocol_that_is_configured_is_answered() {
         ("/", &["soap"], None),
         ("/echo", &["soap", "wamp"], Some("soap")),
         ("/", &["rupor.jwt.abc", "rupor.v1"], Some("rupor.v1")),
+        ("/", &["rupor.jwt.abc", "rupor.plain"], Some("rupor.plain")),
     ];
     for (target, offered, expected) in cases {
         let opening = Opening::new(site.address, target);
