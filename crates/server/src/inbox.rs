@@ -180,3 +180,120 @@ pub(crate) fn submit(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::thread;
+
+    use super::*;
+
+    /// Inboxes with room for `room`, and how often their workers were woken.
+    fn inboxes(count: usize, room: usize) -> (Vec<Inbox>, Arc<AtomicUsize>) {
+        let woken = Arc::new(AtomicUsize::new(0));
+        let make = |_| {
+            let woken = Arc::clone(&woken);
+            let wake = move || {
+                woken.fetch_add(1, Ordering::Relaxed);
+            };
+            Inbox::new(room, Box::new(wake))
+        };
+        ((0..count).map(make).collect(), woken)
+    }
+
+    fn close(worker: usize, mark: u64) -> (WorkerId, Command) {
+        let id = ConnectionId::from_u64(mark);
+        let command = Command::Close {
+            id,
+            code: CloseCode::NORMAL,
+            reason: String::new(),
+        };
+        (WorkerId::new(u8::try_from(worker).unwrap()), command)
+    }
+
+    fn marks(inbox: &Inbox) -> Vec<u64> {
+        let mut commands = VecDeque::new();
+        inbox.take(&mut commands);
+        let mark = |command| match command {
+            Command::Close { id, .. } => id.as_u64(),
+            other => panic!("not a mark: {other:?}"),
+        };
+        commands.into_iter().map(mark).collect()
+    }
+
+    #[test]
+    fn batch_is_taken_whole_or_not_at_all() {
+        let (inboxes, _) = inboxes(2, 3);
+        submit(&inboxes, vec![close(1, 1), close(1, 2)]).unwrap();
+        let over = vec![close(0, 3), close(1, 4), close(1, 5)];
+        assert_eq!(submit(&inboxes, over), Err(InboxFull));
+        assert_eq!(marks(&inboxes[0]), []);
+        submit(&inboxes, vec![close(0, 6), close(1, 7)]).unwrap();
+        assert_eq!(marks(&inboxes[0]), [6]);
+        assert_eq!(marks(&inboxes[1]), [1, 2, 7]);
+    }
+
+    #[test]
+    fn one_command_over_the_room_is_refused() {
+        let (inboxes, _) = inboxes(1, 2);
+        for mark in 0..2 {
+            inboxes[0].push(close(0, mark).1).unwrap();
+        }
+        assert_eq!(inboxes[0].push(close(0, 2).1), Err(InboxFull));
+        assert_eq!(submit(&inboxes, vec![close(0, 2)]), Err(InboxFull));
+        assert_eq!(marks(&inboxes[0]), [0, 1]);
+        inboxes[0].push(close(0, 3).1).unwrap();
+    }
+
+    #[test]
+    fn worker_that_never_was_makes_its_commands_void() {
+        let (inboxes, woken) = inboxes(1, 2);
+        submit(&inboxes, vec![close(7, 1)]).unwrap();
+        assert_eq!(marks(&inboxes[0]), []);
+        assert_eq!(woken.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn worker_is_woken_once_until_it_looks() {
+        let (inboxes, woken) = inboxes(1, 100);
+        for mark in 0..10 {
+            inboxes[0].push(close(0, mark).1).unwrap();
+        }
+        assert_eq!(woken.load(Ordering::Relaxed), 1);
+        assert!(inboxes[0].take_signal());
+        assert!(!inboxes[0].take_signal());
+        inboxes[0].push(close(0, 10).1).unwrap();
+        assert_eq!(woken.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn all_inboxes_see_the_batches_of_all_threads_in_one_order() {
+        let (inboxes, _) = inboxes(3, 100_000);
+        thread::scope(|scope| {
+            for thread in 0..4 {
+                let inboxes = &inboxes;
+                scope.spawn(move || {
+                    for n in 0..2000 {
+                        let mark = thread * 10_000 + n;
+                        let batch = (0..3).map(|worker| close(worker, mark)).collect();
+                        submit(inboxes, batch).unwrap();
+                    }
+                });
+            }
+        });
+        let first = marks(&inboxes[0]);
+        assert_eq!(first.len(), 8000);
+        assert!(marks(&inboxes[1]) == first);
+        assert!(marks(&inboxes[2]) == first);
+    }
+
+    #[test]
+    fn stop_is_not_taken_back() {
+        let (inboxes, _) = inboxes(1, 1);
+        inboxes[0].end(End::Drain(Duration::from_secs(1)));
+        inboxes[0].end(End::Stop);
+        inboxes[0].end(End::Drain(Duration::from_secs(1)));
+        assert_eq!(inboxes[0].take(&mut VecDeque::new()), Some(End::Stop));
+    }
+}

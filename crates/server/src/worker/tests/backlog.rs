@@ -1,0 +1,211 @@
+//! Peers that read too slowly.
+
+use super::*;
+
+fn send(peer: &Peer, words: usize, word: &str) -> Vec<Command> {
+    (0..words)
+        .map(|_| Command::Send {
+            to: peer.id,
+            frame: text(word),
+        })
+        .collect()
+}
+
+#[test]
+fn backlog_holds_its_frames_and_not_one_more() {
+    let mut sim = Sim::new(Limits {
+        backlog_frames_max: 10,
+        ..Sim::quiet()
+    });
+    let [mut just, mut over] = [sim.open(""), sim.open("")];
+    just.block();
+    over.block();
+    sim.command(send(&just, 10, "x"));
+    sim.command(send(&over, 11, "x"));
+    sim.pass(100);
+    just.unblock();
+    over.unblock();
+    sim.settle(&[&just, &over]);
+    assert_eq!(just.heard(), ["x"; 10]);
+    assert_eq!(over.heard(), ["close 3008 reads too slowly"]);
+    assert_eq!(sim.dropped("backlog_frames"), 1);
+    sim.settle(&[&over]);
+    assert_eq!(sim.closes(), [(over.id, 3008)]);
+}
+
+#[test]
+fn backlog_holds_its_bytes_and_not_one_more() {
+    // Two bytes of header and eight of payload a frame.
+    let mut sim = Sim::new(Limits {
+        backlog_bytes_max: 100,
+        ..Sim::quiet()
+    });
+    let [mut just, mut over] = [sim.open(""), sim.open("")];
+    just.block();
+    over.block();
+    sim.command(send(&just, 10, "12345678"));
+    sim.command(send(&over, 9, "12345678"));
+    sim.command(send(&over, 1, "123456789"));
+    sim.pass(100);
+    just.unblock();
+    over.unblock();
+    sim.settle(&[&just, &over]);
+    assert_eq!(just.heard().len(), 10);
+    assert_eq!(over.heard(), ["close 3008 reads too slowly"]);
+    assert_eq!(sim.dropped("backlog_bytes"), 1);
+}
+
+#[test]
+fn many_frames_in_one_turn_do_not_make_a_reader_slow() {
+    let mut sim = Sim::new(Limits {
+        backlog_frames_max: 10,
+        ..Sim::quiet()
+    });
+    let mut peer = sim.open("");
+    sim.command(send(&peer, 1000, "x"));
+    assert_eq!(peer.heard().len(), 1000);
+    assert!(sim.closes().is_empty());
+}
+
+#[test]
+fn one_message_over_the_limit_is_taken_when_nothing_waits() {
+    let mut sim = Sim::new(Limits {
+        backlog_bytes_max: 1000,
+        ..Sim::quiet()
+    });
+    let mut peer = sim.open("");
+    peer.wire.borrow_mut().room = 500;
+    peer.say("big 5000");
+    sim.settle(&[&peer]);
+    // Four bytes of header; 500 bytes were taken at once.
+    assert_eq!(sim.counters.snapshot().backlog_bytes, 4504);
+    peer.unblock();
+    sim.settle(&[&peer]);
+    assert_eq!(peer.heard(), ["b".repeat(5000)]);
+    assert_eq!(sim.counters.snapshot().backlog_bytes, 0);
+}
+
+#[test]
+fn answers_over_the_limit_condemn_who_asked_for_them() {
+    let mut sim = Sim::new(Limits {
+        backlog_bytes_max: 1000,
+        ..Sim::quiet()
+    });
+    let mut peer = sim.open("");
+    peer.block();
+    peer.say("big 600");
+    peer.say("big 600");
+    sim.settle(&[&peer]);
+    peer.unblock();
+    sim.settle(&[&peer]);
+    assert_eq!(peer.heard(), ["close 3008 reads too slowly"]);
+    assert_eq!(sim.dropped("backlog_bytes"), 1);
+}
+
+#[test]
+fn who_does_not_read_is_not_read_from() {
+    let mut sim = Sim::new(Limits {
+        backlog_pause_bytes: 1000,
+        ..Sim::quiet()
+    });
+    let mut peer = sim.open("");
+    peer.block();
+    for n in 0..100 {
+        peer.say(&format!("{n:0100}"));
+        sim.settle(&[&peer]);
+    }
+    let served = sim.log.borrow().messages[&peer.id].len();
+    assert!(served < 12, "{served}");
+    assert!(peer.wire.borrow().to_server.len() > 80 * 100);
+    peer.unblock();
+    sim.settle(&[&peer]);
+    assert_eq!(peer.heard().len(), 100);
+    assert!(sim.closes().is_empty());
+}
+
+#[test]
+fn input_that_cannot_be_answered_now_is_answered_later() {
+    // The answers are much larger than the requests, and all the requests come in one read.
+    let limits = Limits {
+        backlog_pause_bytes: 1000,
+        receive_buffer_bytes: 4096,
+        ..Sim::quiet()
+    };
+    let mut sim = Sim::new(limits);
+    let mut peer = sim.open("");
+    for _ in 0..100 {
+        peer.say("big 3000");
+    }
+    peer.block();
+    sim.settle(&[&peer]);
+    let served = sim.log.borrow().messages[&peer.id].len();
+    assert!(served < 5, "{served}");
+    let mut heard = 0;
+    for _ in 0..1000 {
+        peer.wire.borrow_mut().room = 2000;
+        sim.settle(&[&peer]);
+        heard += peer.heard().len();
+    }
+    assert_eq!(heard, 100);
+    assert!(sim.closes().is_empty());
+    assert_eq!(sim.counters.snapshot().backlog_bytes, 0);
+}
+
+#[test]
+fn stall_ends_a_connection_and_nobody_else() {
+    let mut sim = Sim::new(Sim::quiet());
+    let [stalled, mut trickles] = [sim.open(""), sim.open("")];
+    stalled.block();
+    trickles.block();
+    sim.command(send(&stalled, 3, "x"));
+    sim.command(send(&trickles, 3, "x"));
+    for _ in 0..9 {
+        sim.pass(1_000);
+        trickles.wire.borrow_mut().room = 1;
+        sim.settle(&[&trickles]);
+    }
+    assert_eq!(sim.dropped("backlog_stall"), 0);
+    sim.pass(1_100);
+    assert_eq!(sim.dropped("backlog_stall"), 1);
+    sim.pass(8_000);
+    assert_eq!(sim.closes(), [(stalled.id, 1006)]);
+    assert!(stalled.gone());
+    trickles.unblock();
+    sim.settle(&[&trickles]);
+    assert_eq!(trickles.heard(), ["x"; 3]);
+}
+
+#[test]
+fn over_the_budget_the_fattest_goes() {
+    let mut sim = Sim::new(Limits {
+        backlog_budget_bytes: 10_000,
+        ..Sim::quiet()
+    });
+    let [thin, mut fat, middle] = [sim.open(""), sim.open(""), sim.open("")];
+    for peer in [&thin, &fat, &middle] {
+        peer.block();
+    }
+    sim.command(send(&thin, 1, &"x".repeat(1000)));
+    sim.command(send(&fat, 5, &"x".repeat(1000)));
+    sim.command(send(&middle, 3, &"x".repeat(1000)));
+    assert_eq!(sim.dropped("backlog_budget"), 0);
+    sim.command(send(&thin, 1, &"x".repeat(1000)));
+    assert_eq!(sim.dropped("backlog_budget"), 1);
+    assert!(sim.counters.snapshot().backlog_bytes < 6_000);
+    fat.unblock();
+    sim.settle(&[&fat]);
+    assert_eq!(fat.heard(), ["close 3008 reads too slowly"]);
+}
+
+#[test]
+fn backlog_is_counted_down_when_its_connection_ends() {
+    let mut sim = Sim::new(Sim::quiet());
+    let peer = sim.open("");
+    peer.block();
+    sim.command(send(&peer, 10, "hello"));
+    assert_eq!(sim.counters.snapshot().backlog_bytes, 70);
+    peer.wire.borrow_mut().reset = true;
+    sim.settle(&[&peer]);
+    assert!(peer.gone());
+    assert_eq!(sim.counters.snapshot().backlog_bytes, 0);
+}
