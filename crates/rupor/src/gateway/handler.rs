@@ -53,6 +53,9 @@ pub(crate) struct State {
     path: Box<str>,
 }
 
+// Every silent connection has one.
+const _: () = assert!(size_of::<State>() <= 96);
+
 /// Takes a connection out of the hub again if its opening panics: then there will be no `on_close` for it.
 struct Entering<'g> {
     gateway: &'g Gateway,
