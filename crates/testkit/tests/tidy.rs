@@ -175,40 +175,6 @@ fn links_in_documents_resolve() {
     assert_none(&broken, "links that lead nowhere");
 }
 
-/// docs/reference/configuration.md is made from the code, and a test of the program keeps it so.
-#[test]
-fn the_limits_of_the_readme_are_those_of_the_code() {
-    let reference = fs::read_to_string(root().join("docs/reference/configuration.md")).unwrap();
-    let rows = reference.split("\n## Limits\n").nth(1).unwrap().lines();
-    let rows = rows
-        .skip_while(|line| !line.starts_with("| `"))
-        .take_while(|l| l.starts_with('|'));
-    let mut table = String::from("| limit | default | what it bounds |\n|---|---|---|\n");
-    for row in rows {
-        // | `key` | `--flag` | default, or each command's | what it bounds |
-        let cells: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
-        let default = cells[2]
-            .split(", ")
-            .find_map(|part| part.strip_prefix("serve: "));
-        let default = default.unwrap_or(cells[2]);
-        table += &format!(
-            "| {} | {default} | {} |\n",
-            cells[0],
-            cells[3..].join(" | ")
-        );
-    }
-    assert!(
-        table.lines().count() > 30,
-        "the reference has no table of limits:\n{table}"
-    );
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let wanted = format!("<!-- limits -->\n\n{table}");
-    assert!(
-        readme.contains(&wanted),
-        "in README.md should stand:\n\n{wanted}"
-    );
-}
-
 #[test]
 fn tests_that_the_conformance_list_names_exist() {
     let list = fs::read_to_string(root().join("conformance/rfc6455.md")).unwrap();
