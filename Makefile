@@ -9,8 +9,7 @@
 #   make deny          licences and sources of the dependencies (needs cargo-deny)
 
 CARGO ?= cargo
-TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
-export RUPOR_BIN ?= $(TARGET)/release/rupor
+RUPOR_BIN ?= $(abspath $(or $(CARGO_TARGET_DIR),target))/release/rupor
 
 NODE_TEST := node --test --test-reporter=spec --test-timeout=120000
 
@@ -42,6 +41,9 @@ doc:
 
 build:
 	$(CARGO) build --release --locked
+
+# Only these know the variable: the program itself takes RUPOR_… for its options.
+e2e browser conformance: export RUPOR_BIN := $(RUPOR_BIN)
 
 e2e: build
 	$(NODE_TEST) e2e/*.test.mjs

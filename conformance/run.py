@@ -58,9 +58,12 @@ class Echo:
 
     def __init__(self, program):
         command = [program, "echo", "--listen", "127.0.0.1:0", "--workers", "1"]
+        # The program would take a developer's variables for options.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("RUPOR_")}
         try:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+                command, env=environment, text=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             )
         except OSError as error:
             fail(f"cannot start {program}: {error} (cargo build --release makes it)")
