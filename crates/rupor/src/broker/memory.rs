@@ -22,12 +22,17 @@ impl Memory {
 impl Broker for Memory {
     fn publish(&self, batch: Vec<Publish>) -> BoxFuture<'static, Receipts> {
         let node = self.node.upgrade();
+        let mut overloaded = false;
         let receipts: Receipts = batch
             .into_iter()
             .map(|publish| {
-                node.as_ref()
-                    .ok_or(PublishError::Unavailable)?
-                    .deliver(publish)
+                if overloaded {
+                    return Err(PublishError::Overloaded);
+                }
+                let node = node.as_ref().ok_or(PublishError::Unavailable)?;
+                let receipt = node.deliver(publish);
+                overloaded = receipt == Err(PublishError::Overloaded);
+                receipt
             })
             .collect();
         ready(receipts).boxed()

@@ -11,6 +11,8 @@
 //!   has a bounded queue and answers [`PublishError::Overloaded`] at once when that is full.
 //! - **Receipts.** One result per publication, at its place. `Ok` says that the broker took it and that this node's
 //!   workers have it in their inboxes; `connections` counts what the broker can know: this node's with `Memory`.
+//! - **A tail.** Once a publication of a batch is [`PublishError::Overloaded`], so is everything behind it: whoever sends
+//!   that tail again keeps the order.
 //! - **Nothing half.** A publication that is refused is delivered by no node.
 //!
 //! [`Memory`] is the broker of a single node.

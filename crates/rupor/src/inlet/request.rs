@@ -29,8 +29,8 @@ use std::sync::Arc;
 pub(crate) const MESSAGE_DEPTH_MAX: usize = 128;
 /// Longest `id`, in bytes of JSON text.
 pub(crate) const ID_BYTES_MAX: usize = 256;
-/// How much of an unknown field's name an error repeats, in bytes.
-const NAME_SHOWN_BYTES_MAX: usize = 64;
+/// How much of an unknown field's name an error repeats, in characters.
+const NAME_SHOWN_MAX: usize = 64;
 /// The close code of a disconnect that names none: a normal end (RFC 6455 §7.4.1).
 const CLOSE_CODE_DEFAULT: u16 = 1000;
 
@@ -353,7 +353,7 @@ impl Visitor<'_> for FieldName {
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
         let shape = self.0;
         Ok(shape.field(name).ok_or_else(|| RequestError::UnknownField {
-            name: name[..name.floor_char_boundary(NAME_SHOWN_BYTES_MAX)].to_string(),
+            name: name.chars().take(NAME_SHOWN_MAX).collect(),
             nearest: shape.nearest(name),
             shape,
         }))

@@ -116,155 +116,158 @@ fn exclude_and_id_are_read() {
     assert_eq!(request.outcome.map(|publish| publish.exclude), Ok(None));
 }
 
+/// Wrong objects, the code of their error, and a part of its text.
+const WRONG: &[(&str, &str, &str)] = &[
+    ("", "bad_json", "EOF"),
+    ("   ", "bad_json", "EOF"),
+    ("hello", "bad_json", "column 1"),
+    ("{", "bad_json", "EOF"),
+    (r#"{"user":"a","message":"b""#, "bad_json", "EOF"),
+    (r#"{"user":"a","message":"b"}}"#, "bad_json", "trailing"),
+    (r#"{"user":"a","message":"b"} {}"#, "bad_json", "trailing"),
+    (r#"{"user":"a" "message":"b"}"#, "bad_json", "column"),
+    (r#"{'user':'a'}"#, "bad_json", "column"),
+    (r#"{"user":"a","message":"b",}"#, "bad_json", "column"),
+    (r#"{"user":"a","message":01}"#, "bad_json", "column"),
+    (r#"{"user":"a","message":NaN}"#, "bad_json", "column"),
+    (
+        "{\"user\":\"a\",\"message\":\"\u{1}\"}",
+        "bad_json",
+        "control",
+    ),
+    (r#"{"user":"a","message":"\x"}"#, "bad_json", "escape"),
+    ("\u{feff}{}", "bad_json", "column 1"),
+    ("[]", "bad_value", "object"),
+    ("null", "bad_value", "object"),
+    (r#""text""#, "bad_value", "object"),
+    ("1", "bad_value", "object"),
+    ("{}", "no_target", "`user`"),
+    (r#"{"message":"b"}"#, "no_target", "`user`"),
+    (r#"{"user":"a"}"#, "no_message", "`message`"),
+    (
+        r#"{"user":"a","userId":"a","message":"b"}"#,
+        "several_targets",
+        "`userId`",
+    ),
+    (
+        r#"{"user":"a","all":true,"message":"b"}"#,
+        "several_targets",
+        "`all`",
+    ),
+    (
+        r#"{"users":["a"],"channel":"c","message":"b"}"#,
+        "several_targets",
+        "`channel`",
+    ),
+    (
+        r#"{"user":"a","user":"a","message":"b"}"#,
+        "bad_value",
+        "twice",
+    ),
+    (
+        r#"{"user":"a","message":"b","message":"b"}"#,
+        "bad_value",
+        "`message`",
+    ),
+    (
+        r#"{"user":"a","\u0075ser":"b","message":"b"}"#,
+        "bad_value",
+        "twice",
+    ),
+    (
+        r#"{"user":"a","mesage":"b"}"#,
+        "unknown_field",
+        "did you mean `message`",
+    ),
+    (
+        r#"{"user":"a","message":"b","ttl":1}"#,
+        "unknown_field",
+        "channel, all",
+    ),
+    (
+        r#"{"user":"a","message":"b","code":1000}"#,
+        "unknown_field",
+        "`code`",
+    ),
+    (r#"{"user":"a","message":"b","":1}"#, "unknown_field", "``"),
+    (
+        r#"{"user":"a","message":"b","__proto__":{"x":[1,{}]}}"#,
+        "unknown_field",
+        "__proto__",
+    ),
+    (
+        r#"{"user":null,"message":"b"}"#,
+        "bad_value",
+        "a string or a number",
+    ),
+    (r#"{"user":["a"],"message":"b"}"#, "bad_value", "`user`"),
+    (r#"{"user":{},"message":"b"}"#, "bad_value", "`user`"),
+    (r#"{"user":true,"message":"b"}"#, "bad_value", "`user`"),
+    (r#"{"user":"\ud800","message":"b"}"#, "bad_value", "`user`"),
+    (r#"{"users":"a","message":"b"}"#, "bad_value", "array"),
+    (
+        r#"{"users":["a",null],"message":"b"}"#,
+        "bad_value",
+        "array",
+    ),
+    (r#"{"users":[["a"]],"message":"b"}"#, "bad_value", "array"),
+    (
+        r#"{"connection":"1","message":"b"}"#,
+        "bad_value",
+        "16 hexadecimal",
+    ),
+    (
+        r#"{"connection":1,"message":"b"}"#,
+        "bad_value",
+        "16 hexadecimal",
+    ),
+    (
+        r#"{"clientId":"0123456789abcdeg","message":"b"}"#,
+        "bad_value",
+        "`clientId`",
+    ),
+    (
+        r#"{"all":false,"message":"b"}"#,
+        "bad_value",
+        "`all` must be true",
+    ),
+    (
+        r#"{"all":1,"message":"b"}"#,
+        "bad_value",
+        "`all` must be true",
+    ),
+    (
+        r#"{"all":"true","message":"b"}"#,
+        "bad_value",
+        "`all` must be true",
+    ),
+    (
+        r#"{"all":true,"message":"b","exclude":"x"}"#,
+        "bad_value",
+        "`exclude`",
+    ),
+    (
+        r#"{"all":true,"message":"b","id":true}"#,
+        "bad_value",
+        "`id`",
+    ),
+    (
+        r#"{"all":true,"message":"b","id":[1]}"#,
+        "bad_value",
+        "`id`",
+    ),
+    (
+        r#"{"all":true,"message":"\ud800"}"#,
+        "bad_value",
+        "surrogate",
+    ),
+];
+
 #[test]
 fn wrong_objects_have_a_code_and_say_what_to_do() {
-    for (json, code, says) in [
-        ("", "bad_json", "EOF"),
-        ("   ", "bad_json", "EOF"),
-        ("hello", "bad_json", "column 1"),
-        ("{", "bad_json", "EOF"),
-        (r#"{"user":"a","message":"b""#, "bad_json", "EOF"),
-        (r#"{"user":"a","message":"b"}}"#, "bad_json", "trailing"),
-        (r#"{"user":"a","message":"b"} {}"#, "bad_json", "trailing"),
-        (r#"{"user":"a" "message":"b"}"#, "bad_json", "column"),
-        (r#"{'user':'a'}"#, "bad_json", "column"),
-        (r#"{"user":"a","message":"b",}"#, "bad_json", "column"),
-        (r#"{"user":"a","message":01}"#, "bad_json", "column"),
-        (r#"{"user":"a","message":NaN}"#, "bad_json", "column"),
-        (
-            "{\"user\":\"a\",\"message\":\"\u{1}\"}",
-            "bad_json",
-            "control",
-        ),
-        (r#"{"user":"a","message":"\x"}"#, "bad_json", "escape"),
-        ("\u{feff}{}", "bad_json", "column 1"),
-        ("[]", "bad_value", "object"),
-        ("null", "bad_value", "object"),
-        (r#""text""#, "bad_value", "object"),
-        ("1", "bad_value", "object"),
-        ("{}", "no_target", "`user`"),
-        (r#"{"message":"b"}"#, "no_target", "`user`"),
-        (r#"{"user":"a"}"#, "no_message", "`message`"),
-        (
-            r#"{"user":"a","userId":"a","message":"b"}"#,
-            "several_targets",
-            "`userId`",
-        ),
-        (
-            r#"{"user":"a","all":true,"message":"b"}"#,
-            "several_targets",
-            "`all`",
-        ),
-        (
-            r#"{"users":["a"],"channel":"c","message":"b"}"#,
-            "several_targets",
-            "`channel`",
-        ),
-        (
-            r#"{"user":"a","user":"a","message":"b"}"#,
-            "bad_value",
-            "twice",
-        ),
-        (
-            r#"{"user":"a","message":"b","message":"b"}"#,
-            "bad_value",
-            "`message`",
-        ),
-        (
-            r#"{"user":"a","\u0075ser":"b","message":"b"}"#,
-            "bad_value",
-            "twice",
-        ),
-        (
-            r#"{"user":"a","mesage":"b"}"#,
-            "unknown_field",
-            "did you mean `message`",
-        ),
-        (
-            r#"{"user":"a","message":"b","ttl":1}"#,
-            "unknown_field",
-            "channel, all",
-        ),
-        (
-            r#"{"user":"a","message":"b","code":1000}"#,
-            "unknown_field",
-            "`code`",
-        ),
-        (r#"{"user":"a","message":"b","":1}"#, "unknown_field", "``"),
-        (
-            r#"{"user":"a","message":"b","__proto__":{"x":[1,{}]}}"#,
-            "unknown_field",
-            "__proto__",
-        ),
-        (
-            r#"{"user":null,"message":"b"}"#,
-            "bad_value",
-            "a string or a number",
-        ),
-        (r#"{"user":["a"],"message":"b"}"#, "bad_value", "`user`"),
-        (r#"{"user":{},"message":"b"}"#, "bad_value", "`user`"),
-        (r#"{"user":true,"message":"b"}"#, "bad_value", "`user`"),
-        (r#"{"user":"\ud800","message":"b"}"#, "bad_value", "`user`"),
-        (r#"{"users":"a","message":"b"}"#, "bad_value", "array"),
-        (
-            r#"{"users":["a",null],"message":"b"}"#,
-            "bad_value",
-            "array",
-        ),
-        (r#"{"users":[["a"]],"message":"b"}"#, "bad_value", "array"),
-        (
-            r#"{"connection":"1","message":"b"}"#,
-            "bad_value",
-            "16 hexadecimal",
-        ),
-        (
-            r#"{"connection":1,"message":"b"}"#,
-            "bad_value",
-            "16 hexadecimal",
-        ),
-        (
-            r#"{"clientId":"0123456789abcdeg","message":"b"}"#,
-            "bad_value",
-            "`clientId`",
-        ),
-        (
-            r#"{"all":false,"message":"b"}"#,
-            "bad_value",
-            "`all` must be true",
-        ),
-        (
-            r#"{"all":1,"message":"b"}"#,
-            "bad_value",
-            "`all` must be true",
-        ),
-        (
-            r#"{"all":"true","message":"b"}"#,
-            "bad_value",
-            "`all` must be true",
-        ),
-        (
-            r#"{"all":true,"message":"b","exclude":"x"}"#,
-            "bad_value",
-            "`exclude`",
-        ),
-        (
-            r#"{"all":true,"message":"b","id":true}"#,
-            "bad_value",
-            "`id`",
-        ),
-        (
-            r#"{"all":true,"message":"b","id":[1]}"#,
-            "bad_value",
-            "`id`",
-        ),
-        (
-            r#"{"all":true,"message":"\ud800"}"#,
-            "bad_value",
-            "surrogate",
-        ),
-    ] {
+    for (json, code, says) in WRONG {
         let error = wrong(json);
-        assert_eq!(error.code(), code, "{json}: {error}");
+        assert_eq!(error.code(), *code, "{json}: {error}");
         assert!(error.to_string().contains(says), "{json}: {error}");
     }
     let not_utf8 = publish(b"{\"user\":\"\xff\",\"message\":\"b\"}").outcome;
