@@ -1,14 +1,13 @@
 // The test console: over ws and wss, with text, files, round trips and close codes.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { lines } from '../support/lines.mjs';
 import { demo, run } from '../support/program.mjs';
 import { browser, shows, texts } from './support/browser.mjs';
+import { ARRIVALS, certificate } from './support/pages.mjs';
 
 const open = browser();
 
@@ -21,18 +20,6 @@ async function connected(t, origin, options) {
 }
 
 const rows = (page, kind, wanted) => texts(page, `#log .${kind} .text`, wanted);
-
-async function certificate(t) {
-  const folder = mkdtempSync(join(tmpdir(), 'rupor-console-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
-  const made = await run('openssl', [
-    'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
-    '-subj', '/CN=rupor.test', '-addext', 'subjectAltName=IP:127.0.0.1', '-out', cert, '-keyout', key,
-  ]);
-  assert.equal(made.code, 0, made.stderr);
-  return ['--tls-cert', cert, '--tls-key', key];
-}
 
 test('it shows the browser’s view of a connection from opening to close', async (t) => {
   const rupor = await demo(t);
@@ -66,7 +53,26 @@ test('it shows the browser’s view of a connection from opening to close', asyn
   await shows(page, 'close-seen', '4001');
   await shows(page, 'close-meaning', /^The application’s own code/);
   await shows(page, 'close-clean', 'true');
-  await shows(page, 'close-seen-reason', 'done for today ✓');
+  await rows(page, 'noted', (all) => all.includes('closing, code 4001 “done for today ✓”'));
+});
+
+test('a close by the server comes with its code, meaning and reason', async (t) => {
+  const rupor = await demo(t);
+  const page = await open(t, `http://${rupor.browsers}/console`);
+  await page.fill('#address', `ws://${rupor.browsers}/?user=tester01`);
+  await page.click('#connect');
+  await shows(page, 'state', 'open');
+  const response = await fetch(`http://${rupor.browsers}/api/disconnect`, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${rupor.key}`, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ user: 'tester01', code: 4500, reason: 'вход с другого места ✓' }),
+  });
+  assert.equal(response.status, 200, await response.text());
+  await shows(page, 'close-seen', '4500');
+  await shows(page, 'close-meaning', /the client stays away\.$/);
+  await shows(page, 'close-seen-reason', 'вход с другого места ✓');
+  await shows(page, 'close-clean', 'true');
+  await rows(page, 'noted', (all) => all.includes('closed, code 4500 “вход с другого места ✓”, clean'));
 });
 
 test('a registered close code comes with its meaning, and none is 1005', async (t) => {
@@ -106,8 +112,9 @@ test('a close that the browser would refuse is refused with a reason', async (t)
   await page.fill('#close-code', '3000');
   await page.fill('#close-reason', longest);
   await page.click('#disconnect');
-  await shows(page, 'close-seen-reason', longest);
+  await shows(page, 'close-seen', '3000');
   await shows(page, 'close-error', '');
+  await rows(page, 'noted', (all) => all.includes(`closing, code 3000 “${longest}”`));
   await shows(page, 'close-meaning', /^Unauthorized\./);
 });
 
@@ -254,5 +261,5 @@ test('the start page works over https too', async (t) => {
   await shows(page, 'send-result', 'Handed to 1 connection of tester01.');
   await page.fill('#send-message', 'by curl');
   assert.equal((await run('sh', ['-c', await page.textContent('#code-curl')])).code, 0);
-  assert.deepEqual(await texts(page, '#arrivals .text', (all) => all.length > 1), ['test', 'by curl']);
+  assert.deepEqual(await texts(page, ARRIVALS, (all) => all.length > 1), ['test', 'by curl']);
 });

@@ -160,7 +160,8 @@ test('the console with the keyboard alone', async (t) => {
   await tabTo(page, 'close-reason');
   await page.keyboard.type('by hand');
   await page.keyboard.press('Enter');
-  await shows(page, 'close-seen-reason', 'by hand');
+  await shows(page, 'close-seen', '1000');
+  await texts(page, '#log .noted .text', (all) => all.includes('closing, code 1000 “by hand”'));
   await tabTo(page, 'connect');
   await page.keyboard.press('Space');
   await shows(page, 'state', 'open');

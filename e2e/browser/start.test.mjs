@@ -1,32 +1,16 @@
-// The start page: the chat, sending to a user, and the code that it shows, run as shown.
+// The start page: the chat, and sending to a user from the page and from PHP.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
 import { demo, repository, run, start } from '../support/program.mjs';
-import { browser, eventually, shows, texts } from './support/browser.mjs';
+import { browser, shows, texts } from './support/browser.mjs';
+import { ARRIVALS, folder, listening, online } from './support/pages.mjs';
 
 const open = browser();
-
-const ARRIVALS = '#arrivals .text';
-
-function folder(t) {
-  const path = mkdtempSync(join(tmpdir(), 'rupor-pages-'));
-  t.after(() => rmSync(path, { recursive: true, force: true }));
-  return path;
-}
-
-/** Opens the start page as a user and waits until it listens. */
-async function listening(t, rupor, user, options) {
-  const page = await open(t, `http://${rupor.browsers}/?user=${encodeURIComponent(user)}`, options);
-  await shows(page, 'listen-state', 'connected');
-  await shows(page, 'chat-state', 'connected');
-  return page;
-}
 
 async function joinChat(page, name) {
   await page.fill('#chat-name', name);
@@ -43,8 +27,8 @@ const talk = (page, wanted) => texts(page, '#chat-log .message .what', wanted);
 
 test('two tabs chat', async (t) => {
   const rupor = await demo(t, ['--workers', '2']);
-  const first = await listening(t, rupor, 'tester01');
-  const second = await listening(t, rupor, 'tester02');
+  const first = await listening(open, t, rupor, 'tester01');
+  const second = await listening(open, t, rupor, 'tester02');
   await joinChat(first, 'anna');
   await joinChat(second, 'boris');
   await texts(first, '#chat-log .note', (notes) => notes.includes('boris joined.'));
@@ -72,9 +56,9 @@ test('two tabs chat', async (t) => {
 
 test('the button sends to the chosen user and to nobody else', async (t) => {
   const rupor = await demo(t, ['--workers', '2']);
-  const first = await listening(t, rupor, 'tester01');
-  const again = await listening(t, rupor, 'tester01');
-  const second = await listening(t, rupor, 'tester02');
+  const first = await listening(open, t, rupor, 'tester01');
+  const again = await listening(open, t, rupor, 'tester01');
+  const second = await listening(open, t, rupor, 'tester02');
   await shows(first, 'listen-user', 'tester01');
 
   assert.equal(await second.inputValue('#send-user'), 'tester02');
@@ -100,7 +84,7 @@ test('the button sends to the chosen user and to nobody else', async (t) => {
 
 test('the link opens a second tab as another user', async (t) => {
   const rupor = await demo(t);
-  const first = await listening(t, rupor, 'tester01');
+  const first = await listening(open, t, rupor, 'tester01');
   const [second] = await Promise.all([first.context().waitForEvent('page'), first.click('#second-tab')]);
   await shows(second, 'listen-user', 'tester02');
   await shows(second, 'listen-state', 'connected');
@@ -109,7 +93,7 @@ test('the link opens a second tab as another user', async (t) => {
 
 test('the article’s PHP script reaches the page, and what a site sends to a chat name arrives in the chat', async (t) => {
   const rupor = await demo(t);
-  const page = await listening(t, rupor, 'tester01');
+  const page = await listening(open, t, rupor, 'tester01');
   await joinChat(page, 'anna');
   const script = readFileSync(repository('examples/notify/send.php'), 'utf8').replace('127.0.0.1:1234', rupor.inlet);
   const path = join(folder(t), 'send.php');
@@ -129,88 +113,16 @@ test('the article’s page, opened from disk, receives exactly what was sent', a
   assert.ok(article.includes('ws://127.0.0.1:8000/?user=tester01'));
   writeFileSync(path, article.replace('127.0.0.1:8000', rupor.browsers));
   const page = await open(t, pathToFileURL(path).href);
-  await connected(rupor, 'tester01');
+  await online(rupor, 'tester01');
   const script = join(folder(t), 'send.php');
   writeFileSync(script, readFileSync(repository('examples/notify/send.php'), 'utf8').replace('127.0.0.1:1234', rupor.inlet));
   assert.equal((await run('php', [script])).code, 0);
   assert.deepEqual(await texts(page, 'body p', (all) => all.length > 0), ['test']);
 });
 
-/** Waits until the user has a connection. */
-async function connected(rupor, user) {
-  const ask = async () => {
-    const headers = { Authorization: `Bearer ${rupor.key}` };
-    return (await fetch(`http://${rupor.browsers}/api/users/${user}`, { headers })).json();
-  };
-  await eventually(ask, ({ online }) => online === true, `${user} to be online`);
-}
-
-// What is hard on a shell, on PHP, on JSON and on HTML; and what is not ASCII.
-const TYPED = [
-  'test',
-  `it's "quoted" \\ \\n $HOME \`id\` $(id) ; | & > < # ! %s %n {$x} \${y} ~ *`,
-  `</script><b>'\\''"</b>`,
-  'Привет, 世界 👋🏽 e\u0301 \u202egnol\u202c a\u200db',
-  `'`, `\\`, `\\'`, `"`, ` leading and trailing `,
-];
-
-test('the code that is shown runs as shown, whatever was typed', async (t) => {
-  const rupor = await demo(t);
-  const user = `o'brien "\\" $x`;
-  const page = await listening(t, rupor, user);
-  const path = join(folder(t), 'shown.php');
-  const expected = [];
-  const arrived = () => texts(page, ARRIVALS, (all) => all.length >= expected.length);
-  for (const message of TYPED) {
-    await page.fill('#send-message', message);
-    writeFileSync(path, await page.textContent('#code-php'));
-    const runs = [['php', [path]]];
-    for (const id of ['code-php-command', 'code-nc', 'code-curl']) {
-      const command = await page.textContent(`#${id}`);
-      for (const shell of ['sh', 'bash']) runs.push([shell, ['-c', command]]);
-    }
-    // At the same time: nc takes a second to end.
-    await Promise.all(runs.map(async ([program, args]) => {
-      const { code, stdout, stderr } = await run(program, args);
-      assert.equal(code, 0, `${program} ${args.join(' ')}\n${stdout}${stderr}`);
-    }));
-    for (const _ of runs) expected.push(message);
-    assert.deepEqual(await arrived(), expected, message);
-  }
-});
-
-test('the page that is shown listens when it is saved and opened from disk', async (t) => {
-  const rupor = await demo(t);
-  const user = `o'brien "</script>" 世界`;
-  const start = await listening(t, rupor, 'tester01');
-  await start.fill('#send-user', user);
-  const path = join(folder(t), 'shown.html');
-  const shown = await start.textContent('#code-listener');
-  assert.equal(shown.split('\n').length, 5);
-  writeFileSync(path, shown);
-  const page = await open(t, pathToFileURL(path).href);
-  await connected(rupor, encodeURIComponent(user));
-  await start.fill('#send-message', 'to the saved page');
-  await start.click('#send-button');
-  await shows(start, 'send-result', /Handed to 1 connection/);
-  await shows(page, 'out', 'to the saved page');
-});
-
-test('copy buttons copy what is shown', async (t) => {
-  const rupor = await demo(t);
-  const page = await listening(t, rupor, 'tester01', { permissions: ['clipboard-read', 'clipboard-write'] });
-  for (const name of ['php', 'php-command', 'nc', 'curl', 'listener']) {
-    await page.click(`#copy-${name}`);
-    await shows(page, `copy-${name}`, 'Copied');
-    const copied = await page.evaluate(() => navigator.clipboard.readText());
-    assert.equal(copied, await page.textContent(`#code-${name}`));
-  }
-  await shows(page, 'copy-status', 'Copied');
-});
-
 test('the page comes back after the server does, and says that its key is an old one', async (t) => {
   const rupor = await demo(t);
-  const page = await listening(t, rupor, 'tester01', { expected: [/WebSocket connection to/, /status of 401/] });
+  const page = await listening(open, t, rupor, 'tester01', { expected: [/WebSocket connection to/, /status of 401/] });
   await rupor.stop();
   await shows(page, 'listen-state', /^no connection, next try in \d+ s$/);
   await say(page, 'kept');
