@@ -259,6 +259,11 @@ fn message_too_big() {
             assert_refused(role, "fragments", &bytes, PeerError::MessageTooBig);
         }
 
+        // The first byte of a character that has not ended counts, too.
+        let mut bytes = role.frame(TEXT, &[&[b'x'; 998][..], b"\xd1"].concat());
+        bytes.extend(role.frame(FIN | CONTINUATION, b"\x8bx"));
+        assert_refused(role, "cut character", &bytes, PeerError::MessageTooBig);
+
         let mut fits = role.frame(FIN | TEXT, &[b'x'; 1000]);
         fits.extend(role.frame(TEXT, &[b'x'; 600]));
         fits.extend(role.frame(FIN | CONTINUATION, &[b'x'; 400]));

@@ -116,13 +116,12 @@ fn more_pings_do_not_prolong_the_silence() {
     };
     let mut connection = Role::Server.connect(config);
     let (first, ..) = wake(&mut connection);
-    loop {
-        let (now, _, event) = wake(&mut connection);
-        if event.is_some() {
-            assert_eq!(now, first + 3500);
-            return expect_closed(event, CloseCode::ABNORMAL, PeerError::PongTimeout);
-        }
-    }
+    let end = (0..10)
+        .map(|_| wake(&mut connection))
+        .find(|(.., event)| event.is_some());
+    let (due, _, event) = end.unwrap();
+    assert_eq!(due, first + 3500);
+    expect_closed(event, CloseCode::ABNORMAL, PeerError::PongTimeout);
 }
 
 #[test]
@@ -264,6 +263,17 @@ fn frames_that_do_not_count_as_a_flood() {
         let close = role.frame(FIN | CLOSE, b"\x03\xe8");
         assert_eq!(receive(&mut connection, &close, 0), None);
         assert_eq!(connection.state(), State::Closed);
+
+        // A hundred Pings are answered by a hundred Pongs; one more was the allowance.
+        let mut connection = role.connect(Config {
+            limits,
+            ..Config::default()
+        });
+        for _ in 0..100 {
+            connection.send_ping(b"", &mut out).unwrap();
+        }
+        let error = receive(&mut connection, &pong.repeat(102), 0);
+        assert_eq!(error, Some(PeerError::TooManyControlFrames));
 
         let limits = Limits {
             control_frames_per_second: 0,

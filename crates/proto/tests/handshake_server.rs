@@ -312,6 +312,15 @@ fn w_s4_malformed_heads() {
         let error = refused(&head);
         assert_eq!((error, error.status()), (HandshakeError::Malformed, 400));
     }
+    // What is wrong is refused at once, not only when the head is complete.
+    for head in [
+        "GET / HTTP/1.1\r\nX: a\0",
+        "GET / HTTP/1.1\n",
+        "GET /\x1b",
+        "{",
+    ] {
+        assert_eq!(refused(head), HandshakeError::Malformed);
+    }
     assert_eq!(check(&GOOD[..GOOD.len() - 1]), Ok(None));
     assert_eq!(check(""), Ok(None));
 }

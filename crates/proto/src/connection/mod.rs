@@ -202,7 +202,6 @@ impl Connection {
         }
         self.write_close(code, reason, out);
         self.state = State::Closing;
-        self.sending = None;
         self.due = now.saturating_add_ms(self.config.close_timeout_ms.into());
         self.pong_due = Time::NEVER;
         if let Some(unfinished) = &mut self.unfinished {
@@ -293,7 +292,6 @@ impl Connection {
     fn end(&mut self, close: Close) -> Event<'static> {
         self.state = State::Closed;
         self.unfinished = None;
-        self.sending = None;
         self.due = Time::NEVER;
         self.pong_due = Time::NEVER;
         Event::Closed(close)
