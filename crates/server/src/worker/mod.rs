@@ -112,27 +112,25 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Does what was left in the inbox; whether something waits for the next turn.
+    ///
+    /// Commands come before new connections: what was published before a connection was there is
+    /// not for it.
     fn look_into(&mut self, inbox: &Inbox) -> bool {
-        if !inbox.take_signal() {
-            return self.adopt_some();
+        let mut end = None;
+        if inbox.take_signal() {
+            end = inbox.take(&mut self.commands);
+            for command in self.commands.drain(..) {
+                self.core.command(command);
+            }
         }
-        let end = inbox.take(&mut self.commands);
+        if end == Some(End::Stop) {
+            self.adoptions.shut();
+        }
         let more = self.adopt_some();
-        for command in self.commands.drain(..) {
-            self.core.command(command);
+        if let Some(end) = end {
+            self.core.end(end);
         }
-        match end {
-            Some(End::Stop) => {
-                self.adoptions.shut();
-                self.core.end(End::Stop);
-                false
-            }
-            Some(drain) => {
-                self.core.end(drain);
-                more
-            }
-            None => more,
-        }
+        more
     }
 
     fn adopt_some(&mut self) -> bool {

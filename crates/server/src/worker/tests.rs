@@ -306,7 +306,7 @@ impl Sim {
             let step = self
                 .core
                 .timeout()
-                .map_or(ms, |wait| wait.as_millis() as u64);
+                .map_or(ms, |wait| u64::try_from(wait.as_millis()).unwrap());
             self.now = until.min(self.now + step.max(1));
             self.turn(&[]);
         }
