@@ -3,26 +3,68 @@
 use super::start::Failure;
 use crate::auth::Auth;
 use crate::auth::origin::Origins;
-use crate::config::{Config, Mode, Secret};
+use crate::config::{Config, InletAddress, Mode, Secret};
 use crate::gateway::{Admission, Gateway, Settings, WorkerHandler};
+use crate::inlet::lines;
+use crate::inlet::listener::{Inlet, InletError};
+use crate::pages::DemoPage;
 use crate::{metrics, pages};
 use axum::Router;
-use rupor_server::{Running, Server, Tls};
-use std::sync::Arc;
+use rupor_server::{Handle, Running, Server, Tls};
+use std::sync::{Arc, OnceLock};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::error;
 
 /// Bytes of the demo's key: as many as the shortest that `serve` takes, and all of them random.
 const DEMO_KEY_BYTES: usize = 32;
 
-/// A site's server that runs.
+/// What runs beside the server.
 pub(super) struct Site {
-    /// The server.
-    pub(super) running: Running,
     /// The key of the HTTP API.
-    pub(super) api_key: Option<Secret>,
+    api_key: Option<Secret>,
+    /// Where lines come in, as bound.
+    inlets: Vec<InletAddress>,
+    /// What stops the inlets.
+    stop: watch::Sender<bool>,
+    /// Ends when the inlets have.
+    lines: JoinHandle<std::io::Result<()>>,
+}
+
+impl Site {
+    /// Where lines come in, as bound.
+    pub(super) fn inlets(&self) -> &[InletAddress] {
+        &self.inlets
+    }
+
+    /// The key of the HTTP API, to be shown; empty if there is none.
+    pub(super) fn api_key(&self) -> String {
+        let key = self
+            .api_key
+            .as_ref()
+            .map(|key| String::from_utf8_lossy(key.expose()));
+        key.unwrap_or_default().into_owned()
+    }
+
+    /// Stops the inlets after what they had received, and makes `/readyz` say no.
+    pub(super) async fn close_inlets(&mut self) {
+        // Nobody listens: the inlets have ended by themselves.
+        let _ = self.stop.send(true);
+        match (&mut self.lines).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => error!(%error, "the line inlets failed"),
+            Err(error) => error!(%error, "the line inlets panicked"),
+        }
+    }
 }
 
 /// Starts everything. All ports are open when this returns.
-pub(super) fn start(config: &Config, tls: Option<Tls>) -> Result<Site, Failure> {
+pub(super) fn start(
+    config: &Config,
+    tls: Option<Tls>,
+    runtime: &Runtime,
+) -> Result<(Running, Site), Failure> {
     let settings = Settings::from_config(config);
     let mut limits = config.limits.clone();
     settings.fit(&mut limits);
@@ -32,17 +74,81 @@ pub(super) fn start(config: &Config, tls: Option<Tls>) -> Result<Site, Failure> 
         Mode::Demo => Some(random_key()?),
         Mode::Serve | Mode::Echo => config.api_key.clone(),
     };
+    let opened: Result<Vec<Inlet>, InletError> = config.inlet.iter().map(Inlet::open).collect();
+    let opened = opened.map_err(Failure::Inlet)?;
+    let inlets: Vec<InletAddress> = opened.iter().map(|inlet| inlet.address().clone()).collect();
+    let (stop, stopping) = watch::channel(false);
+    let stats = Arc::new(lines::Stats::default());
+
     let admission = Admission::new(Arc::clone(&gateway), Arc::clone(&auth), origins);
     let handlers = Arc::clone(&gateway);
-    let server = Server::new(move |_, handle| {
+    let running_server: Arc<OnceLock<Handle>> = Arc::default();
+    let known = Arc::clone(&running_server);
+    let server = Server::new(move |_, handle: &Handle| {
+        known.get_or_init(|| handle.clone());
         WorkerHandler::new(Arc::clone(&handlers), Arc::clone(&auth), handle)
     })
     .admit(admission);
-    let server = super::start::prepare(server, config, tls)?.limits(limits);
-    let _: Router = pages::console_router();
-    let _ = metrics::router;
+    let http = Http {
+        config,
+        api_key: api_key.as_ref(),
+        inlets: &inlets,
+    };
+    let sources = metrics::Sources {
+        server: running_server,
+        gateway: Arc::clone(&gateway),
+        lines: Arc::clone(&stats),
+    };
+    let http = http.router(&gateway, sources, stopping.clone());
+    let server = super::start::prepare(server, config, tls)?
+        .limits(limits)
+        .http(http);
     let running = server.start().map_err(Failure::Server)?;
-    Ok(Site { running, api_key })
+    let limits = lines::Limits {
+        line_bytes_max: config.publish_bytes_max,
+        connections_max: config.inlet_connections_max,
+        ..lines::Limits::default()
+    };
+    let lines = runtime.spawn(lines::serve(opened, gateway, limits, stats, stopping));
+    Ok((
+        running,
+        Site {
+            api_key,
+            inlets,
+            stop,
+            lines,
+        },
+    ))
+}
+
+/// What the HTTP side is made of.
+struct Http<'a> {
+    config: &'a Config,
+    api_key: Option<&'a Secret>,
+    inlets: &'a [InletAddress],
+}
+
+impl Http<'_> {
+    fn router(
+        self,
+        gateway: &Arc<Gateway>,
+        sources: metrics::Sources,
+        stopping: watch::Receiver<bool>,
+    ) -> Router {
+        let _ = (gateway, stopping);
+        let pages = match (self.config.mode, self.api_key) {
+            (Mode::Demo, Some(api_key)) => pages::router(DemoPage {
+                api_key: api_key.clone(),
+                inlets: self.inlets.to_vec(),
+            }),
+            _ if self.config.pages => pages::console_router(),
+            _ => Router::new(),
+        };
+        match self.config.mode {
+            Mode::Demo => pages.merge(metrics::router(sources)),
+            Mode::Serve | Mode::Echo => pages,
+        }
+    }
 }
 
 /// Who may connect, from the configuration.

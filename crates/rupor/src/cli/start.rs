@@ -2,11 +2,13 @@
 //!
 //! Ports are opened before anything is said, so that a taken one is the first and only thing that is complained of.
 
+use super::banner::Demo;
 use super::echo::Echo;
 use super::signals::{self, Ending, Signals};
 use crate::auth::key::KeyError;
 use crate::auth::origin::NotAnOrigin;
 use crate::config::{Config, InletAddress, Mode, TlsFiles};
+use crate::inlet::listener::InletError;
 use crate::log;
 use rupor_server::{Handler, Running, Server, StartError, Tls, TlsError};
 use std::fmt;
@@ -48,6 +50,8 @@ pub(super) enum Failure {
     Server(StartError),
     /// The certificate.
     Tls(TlsError),
+    /// A line inlet.
+    Inlet(InletError),
     /// A key for tokens. The configuration has checked it, so this is the second look.
     Key(KeyError),
     /// An origin, likewise.
@@ -61,7 +65,7 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Tls(_) | Self::Key(_) | Self::Origin(_) => super::EXIT_USAGE,
-            Self::Server(_) | Self::System(_) => EXIT_FAILURE,
+            Self::Server(_) | Self::Inlet(_) | Self::System(_) => EXIT_FAILURE,
         }
     }
 }
@@ -95,6 +99,7 @@ impl fmt::Display for Failure {
                 formatter,
                 "{error}. Fix: give a certificate with --tls-cert and its key with --tls-key, both PEM."
             ),
+            Self::Inlet(error) => write!(formatter, "{error}."),
             Self::Key(error) => write!(
                 formatter,
                 "a key of [[jwt]]: {error}. Fix: name another key."
@@ -132,26 +137,48 @@ fn serve(config: &Config, runtime: &Runtime) -> Result<Ending, Failure> {
         .block_on(async { Signals::catch() })
         .map_err(Failure::System)?;
     let tls = tls(config)?;
-    let running = echo(config, tls.clone())?;
-    let scheme = if tls.is_some() { "wss" } else { "ws" };
-    for address in running.addresses() {
-        super::announce(&format!("listening on {scheme}://{address}"));
-    }
     if config.mode == Mode::Echo {
+        let running = echo(config, tls.clone())?;
+        announce(&running, tls.is_some(), &[]);
         for inlet in &config.inlet {
             warn!(%inlet, "an echo server has nobody to send to: this inlet is not opened");
         }
+        let end = signals::until_the_end(signals, running, tls, config.drain, async || {});
+        return runtime.block_on(end).map_err(Failure::System);
     }
-    let _: &[InletAddress] = &config.inlet;
-    runtime
-        .block_on(signals::until_the_end(
-            signals,
-            running,
-            tls,
-            config.drain,
-            async || {},
-        ))
-        .map_err(Failure::System)
+    for warning in super::warnings::of(config) {
+        warn!("{warning}");
+    }
+    let (running, mut site) = super::site::start(config, tls.clone(), runtime)?;
+    if let (Mode::Demo, Some(listen)) = (config.mode, running.addresses().first()) {
+        let demo = Demo {
+            listen: *listen,
+            inlets: site.inlets(),
+            api_key: &site.api_key(),
+            secure: tls.is_some(),
+            colour: log::is_colourful(&std::io::stdout()),
+        };
+        super::announce(demo.text().trim_end_matches('\n'));
+    } else if config.api_key.is_none() {
+        info!(
+            "the HTTP API and /metrics are off: no key. Give --api-key-file, RUPOR_API_KEY or api_key in the file"
+        );
+    }
+    announce(&running, tls.is_some(), site.inlets());
+    let close = async || site.close_inlets().await;
+    let end = signals::until_the_end(signals, running, tls, config.drain, close);
+    runtime.block_on(end).map_err(Failure::System)
+}
+
+/// One line for each address, as bound. Scripts read these lines: they stay as they are.
+fn announce(running: &Running, secure: bool, inlets: &[InletAddress]) {
+    let scheme = if secure { "wss" } else { "ws" };
+    for address in running.addresses() {
+        super::announce(&format!("listening on {scheme}://{address}"));
+    }
+    for inlet in inlets {
+        super::announce(&format!("lines on {inlet}"));
+    }
 }
 
 fn echo(config: &Config, tls: Option<Tls>) -> Result<Running, Failure> {

@@ -7,6 +7,7 @@
 mod table;
 
 use crate::gateway::{Counts, Gateway};
+use crate::inlet::lines;
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse as _;
@@ -19,7 +20,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 use rupor_server::{Handle, Stats};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 use table::{Kind, METRICS, Samples};
 
@@ -29,10 +30,12 @@ const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=u
 /// Where the numbers come from.
 #[derive(Debug, Clone)]
 pub(crate) struct Sources {
-    /// The server.
-    pub(crate) handle: Handle,
+    /// The server, once it runs.
+    pub(crate) server: Arc<OnceLock<Handle>>,
     /// The gateway.
     pub(crate) gateway: Arc<Gateway>,
+    /// The line inlets.
+    pub(crate) lines: Arc<lines::Stats>,
 }
 
 /// What was counted, at one moment.
@@ -40,6 +43,7 @@ pub(crate) struct Sources {
 struct Snapshot {
     server: Stats,
     gateway: Counts,
+    lines: lines::Counts,
     started_at: u64,
 }
 
@@ -49,8 +53,9 @@ pub(crate) fn router(sources: Sources) -> Router {
     let started_at = since_1970.map_or(0, |time| time.as_secs());
     let text = move || {
         let snapshot = Snapshot {
-            server: sources.handle.stats(),
+            server: sources.server.get().map(Handle::stats).unwrap_or_default(),
             gateway: sources.gateway.counts(),
+            lines: sources.lines.counts(),
             started_at,
         };
         // Writing into a String does not fail; an empty page would say that it did.

@@ -220,4 +220,28 @@ pub(super) static METRICS: &[Metric] = &[
             )
         },
     ),
+    gauge(
+        "inlet_connections",
+        "Connections to the line inlets now",
+        |s| one(s.lines.connections),
+    ),
+    counter(
+        "inlet_connections_opened",
+        "Connections to the line inlets",
+        |s| one(s.lines.connections_total),
+    ),
+    counter(
+        "inlet_connections_cut",
+        "Connections to the line inlets that were cut off because they did not speak lines: a browser, TLS",
+        |s| one(s.lines.connections_cut),
+    ),
+    counter("inlet_lines", "Lines received", |s| one(s.lines.lines)),
+    counter("inlet_lines_refused", "Lines answered with an error", |s| {
+        one(s.lines.lines_refused)
+    }),
+    counter(
+        "inlet_answers_dropped",
+        "Answers dropped because the writer did not read them; their lines were taken",
+        |s| one(s.lines.answers_dropped),
+    ),
 ];
