@@ -1,7 +1,8 @@
 //! The state and the rules.
 
+use crate::kinds::{KindCounts, Kinds};
 use crate::members::Members;
-use crate::tables::{KindCounts, join, leave, shrink};
+use crate::tables::{join, leave, shrink};
 use crate::{
     Command, ConnectionId, Effect, Kind, Limits, Outcome, Publication, Refused, Target,
     is_channel_name, is_user_name,
@@ -49,7 +50,7 @@ struct Entry {
 #[derive(Debug)]
 struct Channel {
     members: Members,
-    kinds: KindCounts,
+    kinds: Kinds,
 }
 
 impl Hub {
@@ -256,12 +257,12 @@ impl Hub {
         self.channels
             .entry(Arc::clone(&channel))
             .and_modify(|entry| {
+                entry.kinds.add(kind, entry.members.len());
                 entry.members.insert(connection);
-                entry.kinds.add(kind);
             })
             .or_insert_with(|| Channel {
                 members: Members::One(connection),
-                kinds: KindCounts::one(kind),
+                kinds: Kinds::Only(kind),
             });
         effects.push(Effect::Subscribe {
             connection,
@@ -309,7 +310,7 @@ impl Hub {
                     return Ok(Outcome { connections: 0 });
                 };
                 let excluded = exclude.filter(|one| entry.members.contains(*one));
-                let kinds = self.kinds_without(entry.kinds, excluded);
+                let kinds = self.kinds_without(entry.kinds.counts(entry.members.len()), excluded);
                 effects.extend(kinds.present().map(|kind| Effect::Publish {
                     channel: Arc::clone(&channel),
                     kind,

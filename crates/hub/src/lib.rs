@@ -15,6 +15,7 @@
 
 mod command;
 mod hub;
+mod kinds;
 mod limits;
 mod members;
 mod name;

@@ -13,7 +13,8 @@ const LIST_MAX: usize = 16;
 pub(crate) enum Members {
     One(ConnectionId),
     List(Vec<ConnectionId>),
-    Set(HashSet<ConnectionId>),
+    /// Boxed: the few names with a crowd must not make all the others larger.
+    Set(Box<HashSet<ConnectionId>>),
 }
 
 impl Members {
@@ -41,7 +42,7 @@ impl Members {
             Self::List(list) => {
                 let mut set: HashSet<_> = list.drain(..).collect();
                 set.insert(connection);
-                *self = Self::Set(set);
+                *self = Self::Set(Box::new(set));
             }
             Self::Set(set) => {
                 set.insert(connection);
@@ -78,7 +79,7 @@ impl Members {
         let (slice, set) = match self {
             Self::One(one) => (std::slice::from_ref(one), None),
             Self::List(list) => (&list[..], None),
-            Self::Set(set) => (&[][..], Some(set)),
+            Self::Set(set) => (&[][..], Some(&**set)),
         };
         slice
             .iter()
@@ -109,6 +110,11 @@ mod tests {
             assert!(members.contains(*connection));
             assert_eq!(members.remove(*connection), gone + 1 == all.len());
         }
+    }
+
+    #[test]
+    fn a_name_costs_no_more_than_a_list() {
+        assert!(size_of::<Members>() <= size_of::<Vec<ConnectionId>>());
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! What the hub's tables have in common: entering, leaving, giving memory back, counting by kind.
+//! What the hub's tables have in common: entering, leaving, giving memory back.
 
+use crate::ConnectionId;
 use crate::members::Members;
-use crate::{ConnectionId, Kind};
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -43,40 +43,5 @@ pub(crate) fn leave(
 pub(crate) fn shrink<K: Eq + Hash, V>(table: &mut HashMap<K, V>) {
     if table.capacity() > SHRINK_ABOVE && table.len() < table.capacity() / 8 {
         table.shrink_to(table.len() * 2);
-    }
-}
-
-/// How many connections of each kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct KindCounts([u32; Kind::COUNT]);
-
-impl KindCounts {
-    pub(crate) fn one(kind: Kind) -> Self {
-        let mut counts = Self::default();
-        counts.add(kind);
-        counts
-    }
-
-    pub(crate) fn add(&mut self, kind: Kind) {
-        if let Some(count) = self.0.get_mut(usize::from(kind.0)) {
-            *count += 1;
-        }
-    }
-
-    pub(crate) fn remove(&mut self, kind: Kind) {
-        if let Some(count) = self.0.get_mut(usize::from(kind.0)) {
-            *count = count.saturating_sub(1);
-        }
-    }
-
-    pub(crate) fn total(self) -> usize {
-        self.0.iter().map(|count| *count as usize).sum()
-    }
-
-    pub(crate) fn present(self) -> impl Iterator<Item = Kind> {
-        Kind::all()
-            .zip(self.0)
-            .filter(|(_, count)| *count > 0)
-            .map(|(kind, _)| kind)
     }
 }

@@ -321,6 +321,7 @@ fn check_indexes(hub: &Hub, model: &Model) {
             (members.len(), hub.channel(name)),
             (expected.len(), expected.len())
         );
+        let kinds = kinds.counts(members.len());
         assert_eq!(kinds.total(), expected.len());
         for kind in Kind::all() {
             let of_kind = expected
