@@ -229,7 +229,7 @@ test('the log is bounded, can be cleared, copied and exported', async (t) => {
   assert.match(copied.at(-2), /^\S+\treceived\ttext\t12\t"message 1099"$/);
 
   await page.click('#log-clear');
-  assert.equal(await page.locator('#log li').count(), 0);
+  assert.equal(await page.locator('#log p').count(), 0);
   await shows(page, 'log-count', '0 rows');
 });
 

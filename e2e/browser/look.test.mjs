@@ -99,7 +99,7 @@ for (const path of ['/', '/console']) {
   test(`${path}: Tab reaches every control, shows where it is, and leads out again`, async (t) => {
     const rupor = await demo(t);
     const page = await used(t, rupor, path);
-    const controls = 'button, input, select, textarea, a[href], summary, ol[tabindex="0"]';
+    const controls = 'button, input, select, textarea, a[href], summary, [role="log"]';
     const wanted = await page.evaluate((selector) => [...document.querySelectorAll(selector)]
       .filter((element) => element.checkVisibility() && !element.disabled)
       .map((element) => element.id || element.textContent.trim()), controls);

@@ -124,7 +124,7 @@ function showOnline(count) {
 }
 
 function addMessage({ user, text, at }) {
-  const row = document.createElement("li");
+  const row = document.createElement("p");
   row.className = "message";
   const when = document.createElement("time");
   const date = new Date(typeof at === "number" ? at : Date.now());
@@ -143,7 +143,7 @@ function addMessage({ user, text, at }) {
 }
 
 function addNote(text, kind = "note") {
-  const row = document.createElement("li");
+  const row = document.createElement("p");
   row.className = kind;
   row.textContent = text;
   addRow(row);

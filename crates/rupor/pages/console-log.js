@@ -32,7 +32,7 @@ export class Log {
   #dropped = 0;
   #onChange;
 
-  /** `list` is the ol that shows it; `onChange({ rows, dropped })` is called after each drawing. */
+  /** `list` is the element that shows it; `onChange({ rows, dropped })` is called after each drawing. */
   constructor(list, onChange) {
     this.#list = list;
     this.#onChange = onChange;
@@ -103,7 +103,7 @@ export class Log {
 }
 
 function rowOf({ at, way, type, size, text }) {
-  const row = document.createElement("li");
+  const row = document.createElement("p");
   row.className = size === null ? `${way} plain` : way;
   row.append(cell("time", clock(at)), cell("way", WAYS[way]));
   if (size !== null) row.append(cell("type", type), cell("size", `${size} B`));

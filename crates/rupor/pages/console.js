@@ -4,7 +4,7 @@
 // close-reason-bytes, disconnect, close-error; mixed-content; send-form, message, send, file, send-file, file-about;
 // ping-form, ping-count, ping-interval, ping-start, ping-result; state, ready-state, buffered-amount, protocol, extensions,
 // binary-type, url, close-seen, close-meaning, close-clean, close-seen-reason; log, log-count, log-clear, log-copy, log-export.
-// A row of the log is an li of class sent, received, noted or failed, with spans time, way, type, size, text.
+// A row of the log is a p of class sent, received, noted or failed, with spans time, way, type, size, text.
 
 import { CLOSE_CODES, mayBeSentByPage, meaningOf } from "/assets/close-codes.js";
 import { Log, bytesOf } from "/assets/console-log.js";

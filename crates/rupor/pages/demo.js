@@ -1,6 +1,6 @@
 // The start page of demo mode: this page listens as a user, sends to a user, and shows the same call in other languages.
 //
-// Ids that tests rely on: listen-user, listen-state, arrivals (one li per message, its text in .text), second-tab;
+// Ids that tests rely on: listen-user, listen-state, arrivals (one p per message, its text in .text), second-tab;
 // send-form, send-user, send-message, send-button, send-result; code-php, code-php-command, code-curl, code-nc, code-listener
 // and their buttons copy-php, copy-php-command, copy-curl, copy-nc, copy-listener; flow. The chat's are listed in chat.js.
 
@@ -51,7 +51,7 @@ function offerSecondTab() {
 function showArrival(text) {
   const list = document.getElementById("arrivals");
   list.querySelector(".empty")?.remove();
-  const row = document.createElement("li");
+  const row = document.createElement("p");
   const when = document.createElement("time");
   when.textContent = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
   const what = document.createElement("span");
