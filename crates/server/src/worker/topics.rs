@@ -12,15 +12,65 @@ use crate::topic::Topic;
 /// The table of one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Topics {
-    subscribers: HashMap<Topic, HashSet<u32>>,
+    subscribers: HashMap<Topic, Slots>,
     subscriptions: HashMap<u32, Vec<Topic>>,
+}
+
+/// The subscribers of one topic. A topic of one connection is as frequent as one of many, and there
+/// can be very many of those, so it owns nothing on the heap.
+#[derive(Debug)]
+enum Slots {
+    One(u32),
+    #[allow(
+        clippy::box_collection,
+        reason = "the table itself is three times as large as a Slots, in every entry"
+    )]
+    Many(Box<HashSet<u32>>),
+}
+
+impl Slots {
+    fn contains(&self, slot: u32) -> bool {
+        match self {
+            Self::One(one) => *one == slot,
+            Self::Many(many) => many.contains(&slot),
+        }
+    }
+
+    fn insert(&mut self, slot: u32) {
+        match self {
+            Self::One(one) if *one == slot => {}
+            Self::One(one) => *self = Self::Many(Box::new(HashSet::from([*one, slot]))),
+            Self::Many(many) => {
+                many.insert(slot);
+            }
+        }
+    }
+
+    /// Takes one out; true: it was the last.
+    fn remove(&mut self, slot: u32) -> bool {
+        match self {
+            Self::One(one) => *one == slot,
+            Self::Many(many) => {
+                many.remove(&slot);
+                many.is_empty()
+            }
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        let (one, many) = match self {
+            Self::One(one) => (Some(*one), None),
+            Self::Many(many) => (None, Some(many.iter().copied())),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
 }
 
 impl Topics {
     /// Subscribes; false at a limit. Who is subscribed already is so still.
     pub(crate) fn subscribe(&mut self, slot: u32, topic: &Topic, limits: &Limits) -> bool {
         let known = self.subscribers.get_key_value(topic);
-        if known.is_some_and(|(_, slots)| slots.contains(&slot)) {
+        if known.is_some_and(|(_, slots)| slots.contains(slot)) {
             return true;
         }
         let count = self.subscriptions.get(&slot).map_or(0, Vec::len);
@@ -34,8 +84,8 @@ impl Topics {
         let topic = known.map_or(topic, |(name, _)| name).clone();
         self.subscribers
             .entry(topic.clone())
-            .or_default()
-            .insert(slot);
+            .and_modify(|slots| slots.insert(slot))
+            .or_insert(Slots::One(slot));
         self.subscriptions.entry(slot).or_default().push(topic);
         true
     }
@@ -59,17 +109,21 @@ impl Topics {
     }
 
     fn forget(&mut self, slot: u32, topic: &Topic) {
-        if let Some(slots) = self.subscribers.get_mut(topic) {
-            slots.remove(&slot);
-            if slots.is_empty() {
-                self.subscribers.remove(topic);
-            }
+        if self
+            .subscribers
+            .get_mut(topic)
+            .is_some_and(|slots| slots.remove(slot))
+        {
+            self.subscribers.remove(topic);
         }
     }
 
     /// The slots that listen to `topic`.
     pub(crate) fn subscribers(&self, topic: &Topic) -> impl Iterator<Item = u32> + '_ {
-        self.subscribers.get(topic).into_iter().flatten().copied()
+        self.subscribers
+            .get(topic)
+            .into_iter()
+            .flat_map(Slots::iter)
     }
 }
 
