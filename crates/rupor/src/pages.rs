@@ -23,8 +23,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use bytes::Bytes;
 use std::hash::{DefaultHasher, Hasher};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 /// What the start page of demo mode shows besides its own address, which the browser knows.
 #[derive(Debug, Clone)]
@@ -76,7 +78,7 @@ const CONSOLE_ASSETS: &[Asset] = &[
     asset!("ping.js", JS),
 ];
 
-const CONSOLE_HTML: &[u8] = include_bytes!("../pages/console.html");
+const CONSOLE_HTML: &str = include_str!("../pages/console.html");
 const DEMO_HTML: &str = include_str!("../pages/demo.html");
 /// Where `demo.html` takes its settings: the text of a JSON data block, which no browser runs.
 const SETTINGS_MARK: &str = "{\"replaced\":\"by the server\"}";
@@ -88,30 +90,43 @@ const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src '
 /// For what is not a page.
 const ASSET_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
+/// The console's way to the start page, which only demo mode has.
+const START_LINK: &str = "<li><a href=\"/\">Start</a></li>";
+
 /// `/`, `/console` and what they refer to: demo mode.
 pub(crate) fn router(settings: DemoPage) -> Router {
     let page = DEMO_HTML.replacen(SETTINGS_MARK, &embedded_json(&settings), 1);
     let start = Router::new()
         .route("/", get(start_page))
-        .with_state(std::sync::Arc::<str>::from(page));
-    secured(with_assets(start, DEMO_ASSETS)).merge(console_router())
+        .with_state(Arc::<str>::from(page));
+    secured(with_assets(start, DEMO_ASSETS))
+        .merge(console(Bytes::from_static(CONSOLE_HTML.as_bytes())))
 }
 
-/// `/console` and what it refers to: any mode that serves pages.
+/// `/console` and what it refers to, without a start page: any mode that serves pages.
 pub(crate) fn console_router() -> Router {
-    let console = Router::new().route(
-        "/console",
-        get(|headers: HeaderMap| async move {
-            let mut response = revalidated(&headers, HTML, CONSOLE_HTML);
-            response.headers_mut().insert(
-                CONTENT_SECURITY_POLICY,
-                HeaderValue::from_static(CONSOLE_POLICY),
-            );
-            response
-        }),
-    );
-    // Browsers ask for this one unasked; the pages name the mark themselves.
-    let console = console.route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }));
+    console(Bytes::from(console_alone()))
+}
+
+fn console_alone() -> String {
+    CONSOLE_HTML
+        .replace(START_LINK, "")
+        .replace("href=\"/\"", "href=\"/console\"")
+}
+
+fn console(page: Bytes) -> Router {
+    let answer = async move |headers: HeaderMap| {
+        let mut response = revalidated(&headers, HTML, page);
+        response.headers_mut().insert(
+            CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static(CONSOLE_POLICY),
+        );
+        response
+    };
+    let console = Router::new()
+        .route("/console", get(answer))
+        // Browsers ask for this one unasked; the pages name the mark themselves.
+        .route("/favicon.ico", get(async || StatusCode::NO_CONTENT));
     secured(with_assets(console, CONSOLE_ASSETS))
 }
 
@@ -120,7 +135,7 @@ fn with_assets(mut router: Router, assets: &'static [Asset]) -> Router {
         router = router.route(
             asset.path,
             get(move |headers: HeaderMap| async move {
-                revalidated(&headers, asset.content_type, asset.body)
+                revalidated(&headers, asset.content_type, Bytes::from_static(asset.body))
             }),
         );
     }
@@ -128,7 +143,7 @@ fn with_assets(mut router: Router, assets: &'static [Asset]) -> Router {
 }
 
 /// The start page, with the demo key in it.
-async fn start_page(State(page): State<std::sync::Arc<str>>, headers: HeaderMap) -> Response {
+async fn start_page(State(page): State<Arc<str>>, headers: HeaderMap) -> Response {
     let host = headers.get(HOST).and_then(|value| value.to_str().ok());
     let Some(host) = host.filter(|host| is_own_host(host)) else {
         let why = "This page is served under an address or localhost only: \
@@ -205,9 +220,9 @@ fn inlet_json(inlet: &InletAddress) -> serde_json::Value {
 }
 
 /// Embedded bytes with a strong `ETag`; 304 when the browser has them.
-fn revalidated(request: &HeaderMap, content_type: &'static str, body: &'static [u8]) -> Response {
+fn revalidated(request: &HeaderMap, content_type: &'static str, body: Bytes) -> Response {
     let mut hasher = DefaultHasher::new();
-    hasher.write(body);
+    hasher.write(&body);
     let tag = format!("\"{:016x}\"", hasher.finish());
     let known = request
         .get_all(IF_NONE_MATCH)

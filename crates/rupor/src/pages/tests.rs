@@ -1,6 +1,6 @@
 use super::{
-    CONSOLE_ASSETS, CONSOLE_HTML, DEMO_ASSETS, DEMO_HTML, DemoPage, SETTINGS_MARK, console_router,
-    embedded_json, is_own_host, router, start_page_policy,
+    CONSOLE_ASSETS, CONSOLE_HTML, DEMO_ASSETS, DEMO_HTML, DemoPage, SETTINGS_MARK, START_LINK,
+    console_router, embedded_json, is_own_host, router, start_page_policy,
 };
 use crate::config::{InletAddress, Secret};
 use rupor_proto::CloseCode;
@@ -133,6 +133,7 @@ fn the_console_alone_has_no_start_page() {
     let served = Served::new(console_router());
     assert_eq!(served.ask("/console", &[]).status, 200);
     assert_eq!(served.ask("/", &[]).status, 404);
+    assert!(!served.ask("/console", &[]).text().contains("href=\"/\""));
     assert_eq!(served.ask("/assets/demo.js", &[]).status, 404);
 }
 
@@ -230,7 +231,8 @@ fn a_wildcard_inlet_is_shown_as_loopback() {
 }
 
 #[test]
-fn the_mark_for_the_settings_is_there_once() {
+fn what_the_server_replaces_is_there_once() {
+    assert_eq!(CONSOLE_HTML.matches(START_LINK).count(), 1);
     assert_eq!(DEMO_HTML.matches(SETTINGS_MARK).count(), 1);
 }
 
@@ -238,11 +240,10 @@ fn the_mark_for_the_settings_is_there_once() {
 /// ours.
 #[test]
 fn every_reference_has_its_asset() {
-    let console = String::from_utf8_lossy(CONSOLE_HTML);
     let assets: Vec<_> = DEMO_ASSETS.iter().chain(CONSOLE_ASSETS).collect();
     let bodies = assets.iter().map(|a| String::from_utf8_lossy(a.body));
     let mut named = BTreeSet::new();
-    for text in [DEMO_HTML.into(), console.clone()]
+    for text in [DEMO_HTML.into(), CONSOLE_HTML.into()]
         .into_iter()
         .chain(bodies)
     {
@@ -257,7 +258,7 @@ fn every_reference_has_its_asset() {
     let console_bodies = CONSOLE_ASSETS
         .iter()
         .map(|a| String::from_utf8_lossy(a.body));
-    for text in [console].into_iter().chain(console_bodies) {
+    for text in [CONSOLE_HTML.into()].into_iter().chain(console_bodies) {
         for rest in text.split("\"/assets/").skip(1) {
             let path = format!("/assets/{}", rest.split('"').next().unwrap());
             assert!(alone.contains(path.as_str()), "{path}");
@@ -269,7 +270,7 @@ fn every_reference_has_its_asset() {
 /// from text.
 #[test]
 fn nothing_is_inline_and_nothing_is_foreign() {
-    for page in [DEMO_HTML, std::str::from_utf8(CONSOLE_HTML).unwrap()] {
+    for page in [DEMO_HTML, CONSOLE_HTML] {
         for forbidden in [
             " style=",
             "<style",
