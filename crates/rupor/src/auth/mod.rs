@@ -3,12 +3,14 @@
 //! Start at [`Auth`]: it finds the token (or in demo mode the name) in an upgrade request or in the first message and
 //! turns it into an [`Identity`].
 //!
+//! - `api_key`: the HTTP API's key;
 //! - `jwt`: what a token says and whether it is believed;
 //! - `key`: the keys, checked at start;
 //! - `origin`: which pages may connect, which `Host` a request may name.
 //!
 //! A token is in no log, no error and no `Debug` output; [`redact_target`] is for whoever logs a request's target.
 
+pub(crate) mod api_key;
 pub(crate) mod jwt;
 pub(crate) mod key;
 pub(crate) mod origin;

@@ -10,6 +10,7 @@
 pub(crate) mod address;
 pub(crate) mod answer;
 pub(crate) mod field;
+pub(crate) mod http;
 pub(crate) mod lines;
 pub(crate) mod listener;
 pub(crate) mod request;
