@@ -23,7 +23,7 @@ pub(super) struct Demo<'a> {
 const PUBLICATION: &str = r#"{"user":"tester01","message":"test"}"#;
 
 impl Demo<'_> {
-    /// The whole text, with a line end at its end.
+    /// The whole text, with one line end at its end.
     pub(super) fn text(&self) -> String {
         let bold = |text: &str| self.paint("1", text);
         let dim = |text: &str| self.paint("2", text);
@@ -34,16 +34,20 @@ impl Demo<'_> {
         };
         let address = self.listen;
         let mut text = format!(
-            "\n  {}\n\n  Open      {}   {}\n            {}   {}\n\n",
-            bold(&format!("rupor {}, demo mode", env!("CARGO_PKG_VERSION"))),
-            bold(&format!("{http}://{address}/")),
-            dim("a chat, and a form that sends to a user"),
-            bold(&format!("{http}://{address}/console")),
-            dim("a test console"),
+            "\n  {}\n\n",
+            bold(concat!("rupor ", env!("CARGO_PKG_VERSION"), ", demo mode"))
         );
-        let page = format!("new WebSocket(\"{ws}://{address}/?user=tester01\")");
         // Writing into a String does not fail.
-        let _ = writeln!(text, "  Listen    {page}\n");
+        for (word, path, what) in [
+            ("Open", "/", "a chat, and a form that sends to a user"),
+            ("", "/console", "a test console"),
+        ] {
+            let url = format!("{http}://{address}{path}");
+            let gap = " ".repeat(33_usize.saturating_sub(url.len()));
+            let _ = writeln!(text, "  {word:<10}{}{gap}{}", bold(&url), dim(what));
+        }
+        let page = format!("new WebSocket(\"{ws}://{address}/?user=tester01\")");
+        let _ = writeln!(text, "\n  {:<10}{page}\n", "Listen");
         let _ = writeln!(
             text,
             "  Send      {}\n",
@@ -60,7 +64,7 @@ impl Demo<'_> {
         for line in TRUSTED {
             let _ = writeln!(text, "    - {line}");
         }
-        text.push_str("  For a real site: rupor serve. This ends with Ctrl-C.\n\n");
+        text.push_str("  For a real site: rupor serve. This one ends with Ctrl-C.\n");
         text
     }
 

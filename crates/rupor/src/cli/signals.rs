@@ -48,7 +48,7 @@ impl Signals {
     }
 
     /// Waits for a signal to end; reads the certificate again at each SIGHUP.
-    async fn to_end(&mut self, tls: Option<&Tls>) {
+    async fn end(&mut self, tls: Option<&Tls>) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
@@ -84,7 +84,7 @@ pub(super) async fn until_the_end(
 
     tokio::select! {
         _ = &mut end => return Ok(Ending::Drained),
-        () = signals.to_end(tls.as_ref()) => {}
+        () = signals.end(tls.as_ref()) => {}
     }
     let (connections, window_ms) = (handle.stats().connections, window.as_millis());
     info!(
@@ -110,7 +110,7 @@ pub(super) async fn until_the_end(
             }
             warn!("the drain took too long; stopping");
         }
-        () = signals.to_end(None) => info!("stopping at once"),
+        () = signals.end(None) => info!("stopping at once"),
     }
     handle.stop();
     let _ = tokio::time::timeout(STOP_TIME, end).await;

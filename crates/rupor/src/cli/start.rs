@@ -146,8 +146,10 @@ fn serve(config: &Config, runtime: &Runtime) -> Result<Ending, Failure> {
         let end = signals::until_the_end(signals, running, tls, config.drain, async || {});
         return runtime.block_on(end).map_err(Failure::System);
     }
-    for warning in super::warnings::of(config) {
-        warn!("{warning}");
+    if config.mode == Mode::Serve {
+        for warning in super::warnings::of(config) {
+            warn!("{warning}");
+        }
     }
     let (running, mut site) = super::site::start(config, tls.clone(), runtime)?;
     if let (Mode::Demo, Some(listen)) = (config.mode, running.addresses().first()) {
@@ -158,7 +160,7 @@ fn serve(config: &Config, runtime: &Runtime) -> Result<Ending, Failure> {
             secure: tls.is_some(),
             colour: log::is_colourful(&std::io::stdout()),
         };
-        super::announce(demo.text().trim_end_matches('\n'));
+        super::announce(&demo.text());
     } else if config.api_key.is_none() {
         info!(
             "the HTTP API and /metrics are off: no key. Give --api-key-file, RUPOR_API_KEY or api_key in the file"

@@ -405,7 +405,7 @@ static OPTIONS: &[Definition] = &[
         key: "drain",
         shape: Shape::Text,
         form: "TIME",
-        default: Default::Value("15s"),
+        default: Default::PerMode("1s", "15s", "1s"),
         modes: EVERY,
         section: RUNNING,
         help: "On SIGTERM or SIGINT: over how long the closes (1001) are spread. A second signal stops at once",
