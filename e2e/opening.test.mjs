@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { Listener, refusal } from './support/listener.mjs';
 import { demo, run } from './support/program.mjs';
 
-test('the subprotocol is one that was offered and is configured, by our preference', async (t) => {
+test('the subprotocol is the first offer that is configured, or none', async (t) => {
   const rupor = await demo(t, ['--subprotocol', 'soap', '--subprotocol', 'wamp']);
   const url = `ws://${rupor.browsers}/?user=ann`;
   const selected = async (...offered) => (await Listener.open(t, url, offered)).ws.protocol;
