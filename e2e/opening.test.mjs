@@ -32,9 +32,7 @@ function handshake(rupor, ...headers) {
 
 test('a version other than 13 gets 426 and is told the right one', async (t) => {
   const rupor = await demo(t);
-  const { status, headers } = await refusal(t, `ws://${rupor.browsers}/`, [], {
-    headers: { 'Sec-WebSocket-Version': '8' },
-  });
+  const { status, headers } = await refusal(t, `ws://${rupor.browsers}/`, [], { protocolVersion: 8 });
   assert.equal(status, 426);
   assert.equal(headers['sec-websocket-version'], '13');
 });

@@ -2,6 +2,7 @@
 // KEY by the key that the demo printed.
 
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -62,8 +63,9 @@ test('the configuration is one that rupor takes', async (t) => {
   // Its files must be there to be checked.
   const file = join(folder, 'rupor.toml');
   writeFileSync(file, configuration.replaceAll('/etc/rupor/', `${folder}/`));
-  writeFileSync(join(folder, 'api.key'), 'a'.repeat(43));
-  writeFileSync(join(folder, 'jwt.key'), 'b'.repeat(43));
+  for (const name of ['api.key', 'jwt.key']) {
+    writeFileSync(join(folder, name), randomBytes(32).toString('hex'));
+  }
   const made = await run('openssl', [
     'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
     '-subj', '/CN=example.org', '-out', join(folder, 'cert.pem'), '-keyout', join(folder, 'key.pem'),
