@@ -1,6 +1,7 @@
 //! Who gets in: the request that asks to become a WebSocket, and the answer to it.
 //!
-//! [`Admit`] runs on the opening side (tokio), may await, and decides before any worker hears of the connection.
+//! [`Admit`] runs on the opening side (tokio), may await, and decides before any worker hears of
+//! the connection.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -9,8 +10,10 @@ use http::HeaderMap;
 
 /// Decides about upgrades. Shared by all of them, so `&self`.
 ///
-/// It has [`Limits::admit_timeout_ms`](crate::Limits::admit_timeout_ms) to decide; then the upgrade is refused with
-/// 503. What it returns in [`Admitted::admission`] is given to [`Handler::on_open`](crate::Handler::on_open).
+/// It has [`Limits::admit_timeout_ms`](crate::Limits::admit_timeout_ms) to decide; then the upgrade
+/// is refused with
+/// 503. What it returns in [`Admitted::admission`] is given to
+/// [`Handler::on_open`](crate::Handler::on_open).
 pub trait Admit: Send + Sync + 'static {
     /// What was found out about the peer: who it is, what it may do.
     type Admission: Send + 'static;
@@ -84,7 +87,8 @@ impl UpgradeRequest {
         self.header("host")
     }
 
-    /// The `Origin` header: of which site the page is that asks (RFC 6455 §10.2). There is never more than one.
+    /// The `Origin` header: of which site the page is that asks (RFC 6455 §10.2). There is never
+    /// more than one.
     pub fn origin(&self) -> Option<&str> {
         self.header("origin")
     }
@@ -109,7 +113,8 @@ pub struct Admitted<A> {
     pub admission: A,
     /// The subprotocol to speak: one of those offered, else the upgrade fails with 500.
     pub subprotocol: Option<String>,
-    /// More headers for the 101; names that the handshake writes itself, or line breaks, make the upgrade fail with 500.
+    /// More headers for the 101; names that the handshake writes itself, or line breaks, make the
+    /// upgrade fail with 500.
     pub headers: Vec<(String, String)>,
 }
 

@@ -15,8 +15,8 @@ use crate::topic::Topic;
 
 /// Reaches the workers from any thread. Cheap to clone.
 ///
-/// What one thread asks of one connection or topic happens in that order. Nothing here blocks: a worker that is behind
-/// answers [`InboxFull`].
+/// What one thread asks of one connection or topic happens in that order. Nothing here blocks: a
+/// worker that is behind answers [`InboxFull`].
 #[derive(Clone)]
 pub struct Handle {
     shared: Arc<Shared>,
@@ -45,7 +45,8 @@ impl Handle {
         &self.shared
     }
 
-    /// Sends `frame` to one connection. One that is gone makes it void: `Ok` says that its worker will look.
+    /// Sends `frame` to one connection. One that is gone makes it void: `Ok` says that its worker
+    /// will look.
     ///
     /// # Errors
     /// [`InboxFull`]: its worker is behind; nothing was queued.
@@ -59,8 +60,8 @@ impl Handle {
         )
     }
 
-    /// Sends `frame` to everybody who is subscribed to `topic`, but not to `exclude`. All workers see the
-    /// publications of all threads in one order.
+    /// Sends `frame` to everybody who is subscribed to `topic`, but not to `exclude`. All workers
+    /// see the publications of all threads in one order.
     ///
     /// # Errors
     /// [`InboxFull`]: a worker is behind; nobody gets it.
@@ -133,7 +134,8 @@ impl Handle {
         )
     }
 
-    /// Leaves commands for several workers, all of them or none. Two calls are seen in the same order by all workers.
+    /// Leaves commands for several workers, all of them or none. Two calls are seen in the same
+    /// order by all workers.
     ///
     /// # Errors
     /// [`InboxFull`]: one of the workers has no room for its part; nothing was queued anywhere.
@@ -151,13 +153,15 @@ impl Handle {
         self.shared.counters.snapshot()
     }
 
-    /// Ends the server gently: accepts nobody new, closes idle HTTP connections, closes the WebSockets with 1001,
-    /// spread evenly over `window`. Each then has the close deadline to answer.
+    /// Ends the server gently: accepts nobody new, closes idle HTTP connections, closes the
+    /// WebSockets with 1001, spread evenly over `window`. Each then has the close deadline to
+    /// answer.
     pub fn drain(&self, window: Duration) {
         self.end(End::Drain(window));
     }
 
-    /// Ends the server at once: a close frame with 1001 for those who can take it now, then the end.
+    /// Ends the server at once: a close frame with 1001 for those who can take it now, then the
+    /// end.
     pub fn stop(&self) {
         self.end(End::Stop);
     }

@@ -12,28 +12,30 @@ use crate::id::ConnectionId;
 use crate::topic::Topic;
 use crate::worker::{Context, Link, Transport};
 
-/// What a server does with its connections. Each worker has one instance, made on its thread and used by nothing else,
-/// so a handler needs no locks for what it keeps to itself.
+/// What a server does with its connections. Each worker has one instance, made on its thread and
+/// used by nothing else, so a handler needs no locks for what it keeps to itself.
 ///
-/// A callback must not block: it holds up every connection of its worker. One that panics ends its connection with
-/// 1011; the worker goes on.
+/// A callback must not block: it holds up every connection of its worker. One that panics ends its
+/// connection with 1011; the worker goes on.
 pub trait Handler: 'static {
-    /// What [`Admit`](crate::Admit) found out; [`UpgradeRequest`](crate::UpgradeRequest) without an `Admit` of one's
-    /// own.
+    /// What [`Admit`](crate::Admit) found out; [`UpgradeRequest`](crate::UpgradeRequest) without an
+    /// `Admit` of one's own.
     type Admission: Send + 'static;
 
     /// What is kept for each connection.
     type State: 'static;
 
-    /// The upgrade was admitted. Runs before the peer hears of it: what is registered or subscribed here misses nothing
-    /// that is sent once the peer knows that it is connected. What is sent here leaves right behind the 101.
+    /// The upgrade was admitted. Runs before the peer hears of it: what is registered or subscribed
+    /// here misses nothing that is sent once the peer knows that it is connected. What is sent here
+    /// leaves right behind the 101.
     fn on_open(
         &mut self,
         connection: &mut Connection<'_>,
         admission: Self::Admission,
     ) -> Self::State;
 
-    /// A whole message arrived. Its payload lies in the worker's receive buffer and is lent for this call.
+    /// A whole message arrived. Its payload lies in the worker's receive buffer and is lent for
+    /// this call.
     fn on_message(
         &mut self,
         connection: &mut Connection<'_>,
@@ -41,7 +43,8 @@ pub trait Handler: 'static {
         message: Message<'_>,
     );
 
-    /// The connection is over; nothing can be sent on it. Exactly once for each `on_open` that returned.
+    /// The connection is over; nothing can be sent on it. Exactly once for each `on_open` that
+    /// returned.
     fn on_close(&mut self, connection: &mut Connection<'_>, state: Self::State, close: &Close) {
         let _ = (connection, state, close);
     }

@@ -1,7 +1,8 @@
 //! Names of workers and connections.
 //!
-//! A [`ConnectionId`] says which worker owns the connection, so a command for it goes straight to that worker's
-//! inbox, and carries a generation, so a slot that was given to somebody else is never mistaken for its first owner.
+//! A [`ConnectionId`] says which worker owns the connection, so a command for it goes straight to
+//! that worker's inbox, and carries a generation, so a slot that was given to somebody else is
+//! never mistaken for its first owner.
 
 use std::fmt;
 use std::num::ParseIntError;
@@ -40,10 +41,11 @@ impl fmt::Display for WorkerId {
     }
 }
 
-/// The name of one connection, unique for the life of the process (until a worker has opened 2³² of them).
+/// The name of one connection, unique for the life of the process (until a worker has opened 2³² of
+/// them).
 ///
-/// 8 bits worker, 24 bits slot, 32 bits generation. The generation starts at random, but an id is a name and not a
-/// secret: who knows one may still be nobody.
+/// 8 bits worker, 24 bits slot, 32 bits generation. The generation starts at random, but an id is a
+/// name and not a secret: who knows one may still be nobody.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(u64);
 

@@ -1,8 +1,8 @@
 //! A worker's inbox: bounded, filled from any thread, emptied by its worker once per turn.
 //!
-//! Invariants: a batch for several workers is taken whole or not at all, and all workers see two batches in the same
-//! order, because a submitter holds the locks of all the inboxes it writes to, taken in worker order. A worker is woken
-//! once, however much is submitted before it looks.
+//! Invariants: a batch for several workers is taken whole or not at all, and all workers see two
+//! batches in the same order, because a submitter holds the locks of all the inboxes it writes to,
+//! taken in worker order. A worker is woken once, however much is submitted before it looks.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,7 +34,8 @@ pub enum Command {
         /// Who does not get it.
         exclude: Option<ConnectionId>,
     },
-    /// Subscribes a connection, within [`Limits::subscriptions_max`](crate::Limits::subscriptions_max).
+    /// Subscribes a connection, within
+    /// [`Limits::subscriptions_max`](crate::Limits::subscriptions_max).
     Subscribe {
         /// The subscriber.
         id: ConnectionId,
@@ -143,8 +144,8 @@ impl Inbox {
     }
 }
 
-/// Leaves all the commands, or none when one of the inboxes has no room. A worker that does not exist makes its
-/// commands void.
+/// Leaves all the commands, or none when one of the inboxes has no room. A worker that does not
+/// exist makes its commands void.
 pub(crate) fn submit(
     inboxes: &[Inbox],
     commands: Vec<(WorkerId, Command)>,

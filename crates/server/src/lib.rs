@@ -2,14 +2,16 @@
 //!
 //! # Where to start
 //!
-//! A [`Handler`] says what is done when a connection opens, brings a message, closes. [`Server`] runs one on each
-//! worker thread. A [`Handle`] sends, publishes and closes from any thread. [`Admit`] decides who gets in.
+//! A [`Handler`] says what is done when a connection opens, brings a message, closes. [`Server`]
+//! runs one on each worker thread. A [`Handle`] sends, publishes and closes from any thread.
+//! [`Admit`] decides who gets in.
 //!
 //! # How it is built
 //!
-//! The *opening* side (tokio, rustls, hyper) accepts, does TLS, reads the request head, asks [`Admit`]. An admitted
-//! socket goes to one *worker* and belongs to it for life: a loop over `mio` with one receive buffer, no task, channel
-//! or timer object per connection. Everything else is HTTP and goes to the service given to [`Server::http`].
+//! The *opening* side (tokio, rustls, hyper) accepts, does TLS, reads the request head, asks
+//! [`Admit`]. An admitted socket goes to one *worker* and belongs to it for life: a loop over `mio`
+//! with one receive buffer, no task, channel or timer object per connection. Everything else is
+//! HTTP and goes to the service given to [`Server::http`].
 
 mod admit;
 mod error;

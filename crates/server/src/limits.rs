@@ -1,8 +1,8 @@
 //! Every limit of the server, in one table: name, default, unit and reason.
 //!
-//! The protocol's own limits ([`Limits::protocol`]) and those of a request head ([`Limits::head`]) belong to
-//! `rupor-proto`; everything else is here. A field whose unit is `ms` is in milliseconds. [`Limits::table`] lists all of
-//! them, so that documentation can be checked against the code.
+//! The protocol's own limits ([`Limits::protocol`]) and those of a request head ([`Limits::head`])
+//! belong to `rupor-proto`; everything else is here. A field whose unit is `ms` is in milliseconds.
+//! [`Limits::table`] lists all of them, so that documentation can be checked against the code.
 
 use rupor_proto::Config;
 use rupor_proto::handshake::HeadLimits;
@@ -140,8 +140,8 @@ fn assign<T: TryFrom<u64>>(limit: &mut T, value: u64) -> bool {
 }
 
 impl Limits {
-    /// Sets a limit by its name in [`table`](Self::table), for configuration files. False, and nothing done, if there is
-    /// no such limit or its type cannot hold the value.
+    /// Sets a limit by its name in [`table`](Self::table), for configuration files. False, and
+    /// nothing done, if there is no such limit or its type cannot hold the value.
     pub fn set(&mut self, name: &str, value: u64) -> bool {
         let (head, protocol) = (&mut self.head, &mut self.protocol);
         match name {

@@ -1,4 +1,5 @@
-//! What the server counts: one set of atomics per worker and one for the opening side, summed when somebody asks.
+//! What the server counts: one set of atomics per worker and one for the opening side, summed when
+//! somebody asks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -78,8 +79,8 @@ labels! {
     }
 }
 
-/// A snapshot of what was counted since the start. Every figure is a sum over the workers; figures of one snapshot may
-/// be a few events apart.
+/// A snapshot of what was counted since the start. Every figure is a sum over the workers; figures
+/// of one snapshot may be a few events apart.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {

@@ -12,7 +12,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::error::TlsError;
 
-/// A certificate and its key, from files. Clones share it, so [`reload`](Self::reload) on one is for all.
+/// A certificate and its key, from files. Clones share it, so [`reload`](Self::reload) on one is
+/// for all.
 #[derive(Clone)]
 pub struct Tls {
     inner: Arc<Inner>,
@@ -25,7 +26,8 @@ struct Inner {
 }
 
 impl Tls {
-    /// Reads a certificate (with those that vouch for it, PEM) and its private key (PEM: PKCS #8, PKCS #1 or SEC1).
+    /// Reads a certificate (with those that vouch for it, PEM) and its private key (PEM: PKCS #8,
+    /// PKCS #1 or SEC1).
     ///
     /// # Errors
     /// [`TlsError`] names the file that cannot be used, or both when they do not belong together.
@@ -44,7 +46,8 @@ impl Tls {
         })
     }
 
-    /// Reads the same files again. Connections that are open keep what they have; new ones get the new pair.
+    /// Reads the same files again. Connections that are open keep what they have; new ones get the
+    /// new pair.
     ///
     /// # Errors
     /// [`TlsError`]; then the old pair stays in use.

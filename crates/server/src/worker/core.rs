@@ -1,12 +1,13 @@
 //! The heart of a worker: its connections, and what a turn of its loop does with them. Knows no
 //! poller, no socket type and no clock, so a simulated network can drive it.
 //!
-//! A turn: [`Core::begin_turn`] with the time, [`Core::ready`] for what became readable or writable,
+//! A turn: [`Core::begin_turn`] with the time, [`Core::ready`] for what became readable or
+//! writable,
 //! [`Core::adopt`] and [`Core::command`] for what came through the inbox, then [`Core::end_turn`],
 //! which does what is due and writes to every connection that something was queued for.
 //!
-//! Invariants: `on_close` is called once for each `on_open` that returned; a slot is free only after
-//! its connection gave back its subscriptions and its part of the backlog.
+//! Invariants: `on_close` is called once for each `on_open` that returned; a slot is free only
+//! after its connection gave back its subscriptions and its part of the backlog.
 
 mod parting;
 mod serving;
@@ -331,7 +332,7 @@ impl<H: Handler, T: Transport> Core<H, T> {
             link.doom.get_or_insert(DropReason::BacklogStall);
         }
         let mut closed = None;
-        if link.protocol.poll_timeout().is_some_and(|at| at <= now)
+        if link.protocol_deadline() <= now
             && let Some(Event::Closed(close)) = link.protocol.handle_timeout(now, &mut context.out)
         {
             closed = Some(close);
@@ -419,4 +420,19 @@ fn count_panic(context: &Context) {
 /// but nothing of the worker's is: a callback changes it only through whole calls.
 fn guard<R>(callback: impl FnOnce() -> R) -> Option<R> {
     catch_unwind(AssertUnwindSafe(callback)).ok()
+}
+
+/// What one connection takes in the table.
+#[cfg(test)]
+pub(crate) fn entry_bytes<H: Handler, T>() -> usize {
+    size_of::<Entry<H::State, T>>()
+}
+
+#[cfg(test)]
+impl<H: Handler, T> Core<H, T> {
+    /// Whether a connection has anything on the heap.
+    pub(crate) fn holds_memory_for(&self, slot: usize) -> bool {
+        let link = &self.entries[slot].link;
+        link.outbox.is_some() || link.held.is_some()
+    }
 }

@@ -143,6 +143,10 @@ pub(crate) struct Link {
     pub(crate) over_since: Time,
     /// Until when it lingers after its end.
     pub(crate) linger_until: Time,
+    /// Until when nothing is to be made of the peer's silence, because it still takes what waits
+    /// for it: its pong comes only behind that. Whether it takes something is for
+    /// [`Limits::backlog_stall_ms`] to see.
+    excused_until: Time,
     /// The tick at which it stands among the timers.
     pub(crate) scheduled: u64,
     /// What of it is counted in the worker's backlog.
@@ -204,6 +208,7 @@ impl Link {
             timer: NEVER,
             over_since: NEVER,
             linger_until: NEVER,
+            excused_until: Time::from_millis(0),
             scheduled: timers::NEVER,
             counted: 0,
             doom: None,
@@ -483,6 +488,16 @@ impl Link {
         }
     }
 
+    /// When the protocol wants to be asked what to do about the time.
+    pub(crate) fn protocol_deadline(&self) -> Time {
+        let at = self.protocol.poll_timeout().unwrap_or(NEVER);
+        if self.protocol.state() == State::Open {
+            at.max(self.excused_until)
+        } else {
+            at
+        }
+    }
+
     /// The earliest time at which something about it is due.
     pub(crate) fn next_deadline(&self, context: &Context) -> Time {
         if self.flags.parting {
@@ -517,6 +532,10 @@ impl Link {
 
     /// Brings the worker's backlog up to what this connection holds now.
     pub(crate) fn account(&mut self, context: &mut Context) {
+        if self.outbox.is_some() {
+            let patience = u64::from(context.config.pong_timeout_ms);
+            self.excused_until = context.now.saturating_add_ms(patience);
+        }
         let count = self.weight() as u64;
         let others = context.tally.backlog.saturating_sub(self.counted);
         context.tally.backlog = others.saturating_add(count);

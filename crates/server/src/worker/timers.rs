@@ -28,8 +28,8 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    /// Looks at `slot` no earlier than `at`. `scheduled` is the tick at which that connection stands
-    /// in the table.
+    /// Looks at `slot` no earlier than `at`. `scheduled` is the tick at which that connection
+    /// stands in the table.
     pub(crate) fn schedule(&mut self, slot: u32, at: Time, scheduled: &mut u64) {
         if at.as_millis() == u64::MAX {
             return;

@@ -209,3 +209,36 @@ fn backlog_is_counted_down_when_its_connection_ends() {
     assert!(peer.gone());
     assert_eq!(sim.counters.snapshot().backlog_bytes, 0);
 }
+
+#[test]
+fn who_still_reads_is_not_given_up_for_a_late_pong() {
+    let limits = Limits {
+        protocol: proto::Config::default(),
+        ..Sim::quiet()
+    };
+    let mut sim = Sim::new(limits);
+    let mut peer = sim.open("");
+    peer.block();
+    sim.command(send(&peer, 200, &"x".repeat(1000)));
+    // So slow that a ping and its answer would be a minute on their way.
+    let mut heard = Vec::new();
+    while heard.len() < 200 {
+        peer.wire.borrow_mut().room = 15_000;
+        sim.settle(&[&peer]);
+        heard.extend(peer.heard());
+        sim.pass(5_000);
+        assert!(sim.now < 200_000);
+    }
+    peer.unblock();
+    for _ in 0..10 {
+        sim.settle(&[&peer]);
+        sim.pass(5_000);
+        heard.extend(peer.heard());
+    }
+    assert!(heard.contains(&"ping".to_owned()));
+    assert!(sim.closes().is_empty());
+    // Silence without anything to read is silence.
+    peer.wire.borrow_mut().to_server.clear();
+    sim.pass(40_000);
+    assert_eq!(sim.closes(), [(peer.id, 1006)]);
+}

@@ -339,3 +339,23 @@ fn stop_is_at_once() {
     assert_eq!(one.heard(), ["close 1001 the server stops"]);
     assert_eq!(sim.closes(), [(one.id, 1001), (blocked.id, 1001)]);
 }
+
+#[test]
+fn silent_connection_is_small() {
+    // What a connection without unsent bytes is to its worker, the handler's state aside.
+    let bytes = crate::worker::core::entry_bytes::<Scripted, crate::worker::Socket>();
+    assert!(bytes <= 400, "{bytes} bytes");
+    let mut sim = Sim::new(Sim::quiet());
+    let mut peer = sim.open("");
+    peer.say("hello");
+    sim.settle(&[&peer]);
+    peer.block();
+    sim.command([Command::Send {
+        to: peer.id,
+        frame: text("late"),
+    }]);
+    peer.unblock();
+    sim.settle(&[&peer]);
+    assert_eq!(peer.heard(), ["hello", "late"]);
+    assert!(!sim.core.holds_memory_for(peer.slot));
+}
