@@ -2,14 +2,16 @@
 
 use super::start::Failure;
 use crate::auth::Auth;
-use crate::auth::origin::Origins;
+use crate::auth::api_key::ApiKey;
+use crate::auth::origin::{Hosts, Origins};
 use crate::config::{Config, InletAddress, Mode, Secret};
 use crate::gateway::{Admission, Gateway, Settings, WorkerHandler};
-use crate::inlet::lines;
 use crate::inlet::listener::{Inlet, InletError};
+use crate::inlet::{http, lines};
 use crate::pages::DemoPage;
 use crate::{metrics, pages};
 use axum::Router;
+use axum::http::StatusCode;
 use rupor_server::{Handle, Running, Server, Tls};
 use std::sync::{Arc, OnceLock};
 use tokio::runtime::Runtime;
@@ -80,7 +82,7 @@ pub(super) fn start(
     let (stop, stopping) = watch::channel(false);
     let stats = Arc::new(lines::Stats::default());
 
-    let admission = Admission::new(Arc::clone(&gateway), Arc::clone(&auth), origins);
+    let admission = Admission::new(Arc::clone(&gateway), Arc::clone(&auth), origins.clone());
     let handlers = Arc::clone(&gateway);
     let running_server: Arc<OnceLock<Handle>> = Arc::default();
     let known = Arc::clone(&running_server);
@@ -93,13 +95,14 @@ pub(super) fn start(
         config,
         api_key: api_key.as_ref(),
         inlets: &inlets,
+        origins,
     };
     let sources = metrics::Sources {
         server: running_server,
         gateway: Arc::clone(&gateway),
         lines: Arc::clone(&stats),
     };
-    let http = http.router(&gateway, sources, stopping.clone());
+    let http = http.router(&gateway, sources, stopping.clone())?;
     let server = super::start::prepare(server, config, tls)?
         .limits(limits)
         .http(http);
@@ -126,28 +129,50 @@ struct Http<'a> {
     config: &'a Config,
     api_key: Option<&'a Secret>,
     inlets: &'a [InletAddress],
+    origins: Origins,
 }
 
 impl Http<'_> {
+    /// The API, the pages and the metrics: those are open in demo mode, elsewhere they want the API's key.
     fn router(
         self,
         gateway: &Arc<Gateway>,
         sources: metrics::Sources,
         stopping: watch::Receiver<bool>,
-    ) -> Router {
-        let _ = (gateway, stopping);
-        let pages = match (self.config.mode, self.api_key) {
-            (Mode::Demo, Some(api_key)) => pages::router(DemoPage {
-                api_key: api_key.clone(),
-                inlets: self.inlets.to_vec(),
-            }),
-            _ if self.config.pages => pages::console_router(),
-            _ => Router::new(),
+    ) -> Result<Router, Failure> {
+        let key = self
+            .api_key
+            .map(ApiKey::new)
+            .transpose()
+            .map_err(Failure::Crypto)?;
+        let settings = http::Settings {
+            key,
+            origins: self.origins,
+            body_bytes_max: self.config.publish_bytes_max,
+            batch_max: self.config.publish_batch_max,
         };
-        match self.config.mode {
-            Mode::Demo => pages.merge(metrics::router(sources)),
-            Mode::Serve | Mode::Echo => pages,
-        }
+        let metrics = metrics::router(sources);
+        let (open, with_key) = match (self.config.mode, self.api_key) {
+            (Mode::Demo, Some(api_key)) => {
+                let page = DemoPage {
+                    api_key: api_key.clone(),
+                    inlets: self.inlets.to_vec(),
+                };
+                (pages::router(page).merge(metrics), None)
+            }
+            _ if self.config.pages => (pages::console_router(), Some(metrics)),
+            _ => (Router::new(), Some(metrics)),
+        };
+        let api = http::router(Arc::clone(gateway), settings, with_key, stopping);
+        let all = open
+            .merge(api)
+            .fallback(async || (StatusCode::NOT_FOUND, "nothing here\n"));
+        let hosts = if gateway.settings().loopback_hosts_only {
+            Hosts::Loopback
+        } else {
+            Hosts::Any
+        };
+        Ok(http::only_hosts(hosts, all))
     }
 }
 

@@ -5,6 +5,7 @@
 use super::banner::Demo;
 use super::echo::Echo;
 use super::signals::{self, Ending, Signals};
+use crate::auth::api_key::NoCrypto;
 use crate::auth::key::KeyError;
 use crate::auth::origin::NotAnOrigin;
 use crate::config::{Config, InletAddress, Mode, TlsFiles};
@@ -56,6 +57,8 @@ pub(super) enum Failure {
     Key(KeyError),
     /// An origin, likewise.
     Origin(NotAnOrigin),
+    /// The key of the API.
+    Crypto(NoCrypto),
     /// A thread or another thing of the system.
     System(std::io::Error),
 }
@@ -65,7 +68,7 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Tls(_) | Self::Key(_) | Self::Origin(_) => super::EXIT_USAGE,
-            Self::Server(_) | Self::Inlet(_) | Self::System(_) => EXIT_FAILURE,
+            Self::Server(_) | Self::Inlet(_) | Self::Crypto(_) | Self::System(_) => EXIT_FAILURE,
         }
     }
 }
@@ -105,6 +108,7 @@ impl fmt::Display for Failure {
                 "a key of [[jwt]]: {error}. Fix: name another key."
             ),
             Self::Origin(error) => write!(formatter, "option `origin`: {error}."),
+            Self::Crypto(error) => write!(formatter, "{error}."),
             Self::System(error) => write!(formatter, "the system refuses: {error}."),
         }
     }

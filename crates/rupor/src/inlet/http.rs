@@ -69,13 +69,17 @@ struct Api {
 }
 
 /// `/api/…`, `/healthz` and `/readyz`, to be merged with what else is served. Not ready any more when `stopping` becomes
-/// true.
+/// true. What is in `with_key` is let through by the same key.
 pub(crate) fn router(
     gateway: Arc<Gateway>,
     settings: Settings,
+    with_key: Option<Router>,
     stopping: watch::Receiver<bool>,
 ) -> Router {
     let api = Arc::new(Api { gateway, settings });
+    let guard = middleware::from_fn_with_state(Arc::clone(&api), guard::check);
+    // A router without routes takes no layer for them.
+    let with_key = with_key.map_or_else(Router::new, |router| router.route_layer(guard.clone()));
     Router::new()
         .route("/api/publish", post(publish))
         .route("/api/disconnect", post(disconnect))
@@ -85,11 +89,9 @@ pub(crate) fn router(
         .route("/api/", any(nothing_here))
         .route("/api/{*rest}", any(nothing_here))
         .method_not_allowed_fallback(wrong_method)
-        .route_layer(middleware::from_fn_with_state(
-            Arc::clone(&api),
-            guard::check,
-        ))
+        .route_layer(guard)
         .with_state(api)
+        .merge(with_key)
         .merge(health(stopping))
 }
 

@@ -45,7 +45,10 @@ impl Site {
             batch_max: 3,
         };
         let (stop, stopping) = watch::channel(false);
-        let http = only_hosts(hosts, router(Arc::clone(&gateway), settings, stopping));
+        let http = only_hosts(
+            hosts,
+            router(Arc::clone(&gateway), settings, None, stopping),
+        );
         let admission = Admission::new(Arc::clone(&gateway), Arc::clone(&auth), origins);
         let mut limits = Limits::default();
         gateway.settings().fit(&mut limits);
