@@ -435,4 +435,9 @@ impl<H: Handler, T> Core<H, T> {
         let link = &self.entries[slot].link;
         link.outbox.is_some() || link.held.is_some()
     }
+
+    /// Whether nothing of any connection is left.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.entries.is_empty() && self.context.topics.is_empty() && self.context.out.is_empty()
+    }
 }

@@ -2,6 +2,7 @@
 //! when and in what pieces the test says, and `rupor-proto`'s client at the other end.
 
 mod backlog;
+mod chaos;
 mod life;
 mod rate;
 

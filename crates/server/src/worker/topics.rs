@@ -118,6 +118,11 @@ impl Topics {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.subscribers.is_empty() && self.subscriptions.is_empty()
+    }
+
     /// The slots that listen to `topic`.
     pub(crate) fn subscribers(&self, topic: &Topic) -> impl Iterator<Item = u32> + '_ {
         self.subscribers
@@ -151,7 +156,7 @@ mod tests {
         assert_eq!(listeners(&topics, "a"), [2]);
         assert_eq!(listeners(&topics, "b"), []);
         topics.remove(2);
-        assert!(topics.subscribers.is_empty() && topics.subscriptions.is_empty());
+        assert!(topics.is_empty());
     }
 
     #[test]

@@ -4,10 +4,10 @@ use super::*;
 use crate::inbox::End;
 
 /// A small generator of numbers, so that a failure can be had again from its seed.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn below(&mut self, limit: usize) -> usize {
+    pub(super) fn below(&mut self, limit: usize) -> usize {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
