@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import { line, lines } from './support/lines.mjs';
 import { Listener } from './support/listener.mjs';
-import { demo } from './support/program.mjs';
+import { demo, run } from './support/program.mjs';
 
 /** Opens a connection for each query string. */
 const open = (t, rupor, ...queries) =>
@@ -84,6 +84,9 @@ test('a web page cannot publish by posting to the inlet', async (t) => {
     () => 'no HTTP',
   );
   assert.equal(posted, 'no HTTP');
+  // curl shows the one line that it is answered. It may be cut off while it still sends.
+  const { stdout } = await run('curl', ['-s', '--http0.9', '-d', body, `http://${rupor.inlet}/`]);
+  assert.equal(JSON.parse(stdout).code, 'http');
   await line(rupor.inlet, { all: true, message: 'end' });
   assert.deepEqual(await ann.messages(1), ['end']);
 });
