@@ -69,10 +69,14 @@ export class Program {
   }
 }
 
-/** Starts the program with these arguments; it ends with the test `t`. */
-export function start(t, args, { env = {}, cwd, program = binary } = {}) {
+/**
+ * Starts the program with these arguments; it ends with the test `t`. `under` is a command that runs
+ * the program by becoming it, such as `['sh', '-c', 'ulimit -n 64; exec "$0" "$@"']`.
+ */
+export function start(t, args, { env = {}, cwd, program = binary, under = [] } = {}) {
   const clean = Object.entries(process.env).filter(([name]) => !name.startsWith('RUPOR_'));
-  const child = spawn(program, args, {
+  const [command, ...all] = [...under, program, ...args];
+  const child = spawn(command, all, {
     cwd,
     env: { ...Object.fromEntries(clean), ...env },
     stdio: ['pipe', 'pipe', 'pipe'],

@@ -1,0 +1,90 @@
+// What is opened is given back: descriptors, connections, users; also when the peers are rude or the
+// system has no descriptors left.
+
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { connect } from 'node:net';
+import { test } from 'node:test';
+
+import { Listener } from './support/listener.mjs';
+import { DEADLINE_MS, demo, inTime } from './support/program.mjs';
+
+const descriptors = (rupor) => readdirSync(`/proc/${rupor.child.pid}/fd`).length;
+
+/** The value of a metric without labels. */
+async function metric(rupor, name) {
+  const headers = { Authorization: `Bearer ${rupor.key}`, Connection: 'close' };
+  const text = await (await fetch(`http://${rupor.browsers}/metrics`, { headers })).text();
+  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
+}
+
+/** Waits until `ready` says yes. */
+async function until(what, ready) {
+  const end = Date.now() + DEADLINE_MS;
+  let last;
+  while (!(await ready((seen) => (last = seen)))) {
+    assert.ok(Date.now() < end, `waited in vain: ${what}; last seen: ${last}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Connects by TCP and sends some bytes. */
+function raw(rupor, bytes) {
+  const [host, port] = rupor.browsers.split(':');
+  const stream = connect(Number(port), host);
+  stream.on('error', () => {});
+  if (bytes) stream.write(bytes);
+  return stream;
+}
+
+test('after 2,000 connections that end in every way nothing is left of them', async (t) => {
+  const rupor = await demo(t, ['--workers', '2']);
+  await Listener.open(t, `ws://${rupor.browsers}/?user=stays`);
+  const before = descriptors(rupor);
+
+  const upgrade = [
+    'GET /?user=rude&channel=news HTTP/1.1', `Host: ${rupor.browsers}`, 'Connection: Upgrade', 'Upgrade: websocket',
+    'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', '', '',
+  ].join('\r\n');
+  for (let round = 0; round < 50; round++) {
+    await Promise.all(Array.from({ length: 40 }, async (_, i) => {
+      if (i % 4 === 0) {
+        const listener = await Listener.open(t, `ws://${rupor.browsers}/?user=polite${i}&channel=news`);
+        listener.ws.close(1000);
+        return inTime(listener.closed, 'a close');
+      }
+      // Nothing sent, half a head, or half a frame after the 101; then gone by FIN or by reset.
+      const stream = raw(rupor, [null, upgrade.slice(0, 60), upgrade][i % 4 - 1]);
+      const event = i % 4 === 3 ? 'data' : 'connect';
+      await inTime(new Promise((resolve) => stream.once(event, resolve).once('close', resolve)), event);
+      if (i % 4 === 3) stream.write(Buffer.from([0x81, 0xfe, 0x10, 0x00, 1, 2, 3, 4, 5]));
+      return round % 2 ? stream.resetAndDestroy() : stream.destroy();
+    }));
+  }
+
+  await until('one connection is left', async (seen) => seen(await metric(rupor, 'rupor_connections')) === 1);
+  await until('as many descriptors as before', (seen) => seen(descriptors(rupor)) <= before);
+  const answer = await fetch(`http://${rupor.browsers}/api/users/rude`, {
+    headers: { Authorization: `Bearer ${rupor.key}` },
+  });
+  assert.equal((await answer.json()).online, false);
+});
+
+test('without descriptors it waits, and serves again when there are some', async (t) => {
+  const limit = ['-c', 'ulimit -n 64; exec "$0" "$@"'];
+  const rupor = await demo(t, [], { under: ['sh', ...limit] });
+  const listener = await Listener.open(t, `ws://${rupor.browsers}/?user=early`);
+  const streams = Array.from({ length: 100 }, () => raw(rupor));
+  t.after(() => streams.forEach((stream) => stream.destroy()));
+  await until('the limit is reached', (seen) => seen(descriptors(rupor)) >= 60);
+
+  // Who is there already notices nothing of it.
+  listener.ws.ping('there?');
+  await inTime(new Promise((resolve) => listener.ws.once('pong', resolve)), 'a pong');
+
+  for (const stream of streams) stream.destroy();
+  await until('new connections are served', async (seen) => {
+    const late = await Listener.open(t, `ws://${rupor.browsers}/?user=late`).catch((error) => void seen(error));
+    return late !== undefined;
+  });
+});
