@@ -3,10 +3,6 @@
 //! Start reading at [`cli`]: it turns arguments into one of the commands. The gateway's commands (`demo`, `serve`,
 //! `echo`) build a [`config::Config`] and hand it to `cli::start`, which wires the parts together:
 //! inlets → gateway → hub → effects → workers of `rupor-server`.
-#![allow(
-    dead_code,
-    reason = "parts land one after another; removed when all are wired"
-)]
 
 mod auth;
 mod broker;

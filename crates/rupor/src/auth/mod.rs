@@ -8,7 +8,7 @@
 //! - `key`: the keys, checked at start;
 //! - `origin`: which pages may connect, which `Host` a request may name.
 //!
-//! A token is in no log, no error and no `Debug` output; [`redact_target`] is for whoever logs a request's target.
+//! A token is in no log, no error and no `Debug` output; whoever logs a request logs its path and never its query.
 
 pub(crate) mod api_key;
 pub(crate) mod jwt;
@@ -185,33 +185,6 @@ impl Auth {
 /// Whether an offered subprotocol carries a token and so must be neither selected, echoed nor logged.
 pub(crate) fn is_token_subprotocol(offered: &str) -> bool {
     offered.starts_with(SUBPROTOCOL_TOKEN_PREFIX)
-}
-
-/// A request's target as it may be logged: the value of `parameter`, which carries a token, becomes `***`.
-pub(crate) fn redact_target<'a>(target: &'a str, parameter: &str) -> Cow<'a, str> {
-    let Some((path, query)) = target.split_once('?') else {
-        return Cow::Borrowed(target);
-    };
-    // The name may be written in any encoding that the query's own parser takes.
-    let carries_token = |pair: &str| {
-        form_urlencoded::parse(pair.as_bytes())
-            .next()
-            .is_some_and(|(name, _)| name == parameter)
-    };
-    if !query.split('&').any(carries_token) {
-        return Cow::Borrowed(target);
-    }
-    let pairs: Vec<_> = query
-        .split('&')
-        .map(|pair| {
-            if carries_token(pair) {
-                Cow::Owned(format!("{parameter}=***"))
-            } else {
-                Cow::Borrowed(pair)
-            }
-        })
-        .collect();
-    Cow::Owned(format!("{path}?{}", pairs.join("&")))
 }
 
 /// Whether `name` may name a user, by the hub's rule.

@@ -24,7 +24,7 @@ pub(super) fn of(config: &Config) -> Vec<String> {
     }
     for inlet in &config.inlet {
         if let InletAddress::Tcp(address) = inlet
-            && !address.ip().is_loopback()
+            && !inlet.is_local()
         {
             warnings.push(format!(
                 "DANGER: the inlet {inlet} is not on loopback and asks for no password: whoever reaches it sends to \

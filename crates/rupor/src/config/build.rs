@@ -5,13 +5,12 @@ mod auth;
 use super::error::{ConfigError, Problem};
 use super::source::{Layer, Located, Table, Value};
 use super::types::{
-    Application, ApplicationRule, Auth, ChannelRule, Config, InletAddress, LogFormat, Mode,
-    Origins, TlsFiles, Who,
+    Application, ApplicationRule, Auth, ChannelRule, Config, LogFormat, Mode, Origins, TlsFiles,
+    Who,
 };
 use super::{Secret, limits, parse};
 use std::fs::File;
 use std::io::Read as _;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -357,12 +356,11 @@ fn applications(mode: Mode, values: &Values<'_>) -> Result<Vec<ApplicationRule>,
 
 /// Demo mode trusts everybody, so nobody but this machine may reach it.
 fn demo_stays_on_loopback(values: &Values<'_>, config: &Config) -> Result<(), ConfigError> {
-    let outside = |address: &SocketAddr| !address.ip().is_loopback();
-    let inlets = config.inlet.iter().map(|inlet| match inlet {
-        InletAddress::Tcp(address) => outside(address),
-        InletAddress::Unix(_) => false,
-    });
-    let listens = config.listen.iter().map(outside);
+    let listens = config
+        .listen
+        .iter()
+        .map(|address| !address.ip().is_loopback());
+    let inlets = config.inlet.iter().map(|inlet| !inlet.is_local());
     let texts = values.texts("listen").iter().zip(listens);
     for (located, outside) in texts.chain(values.texts("inlet").iter().zip(inlets)) {
         if outside {

@@ -63,6 +63,10 @@ pub(crate) struct Definition {
     /// What it does.
     pub(crate) help: &'static str,
     /// A line of TOML for the sample, when the default is not one.
+    #[cfg_attr(
+        not(test),
+        allow(dead_code, reason = "the sample file is made by a test")
+    )]
     pub(crate) example: &'static str,
 }
 
@@ -123,7 +127,7 @@ const JWT_FIELDS: &[Field] = &[
     Field {
         key: "algorithm",
         shape: Shape::Text,
-        help: "the only algorithm the key is used with: HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384 or EdDSA",
+        help: "the only algorithm the key is used with: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA",
     },
     Field {
         key: "key_file",

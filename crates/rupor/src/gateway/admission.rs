@@ -9,6 +9,7 @@ use super::{Gateway, PublishError};
 use crate::auth::origin::{Hosts, Origins};
 use crate::auth::{Auth, Identified, Identity, is_token_subprotocol};
 use crate::dialect::{self, PLAIN_SUBPROTOCOL, V1_SUBPROTOCOL};
+use crate::log;
 use crate::outlet::Outlet;
 use rupor_hub::{Kind, Refused, is_channel_name};
 use rupor_proto::handshake::select_subprotocol;
@@ -183,7 +184,10 @@ impl Admit for Admission {
         request: UpgradeRequest,
     ) -> Result<rupor_server::Admitted<Admitted>, Refusal> {
         self.decide(&request).inspect_err(|refusal| {
+            // The path only: a query may hold a token.
             tracing::debug!(
+                remote = %request.remote,
+                path = log::peer(request.path()),
                 status = refusal.status,
                 reason = refusal.reason,
                 "upgrade refused"

@@ -37,6 +37,7 @@ macro_rules! closings {
             };
         )*
         /// All of them.
+        #[cfg(test)]
         pub(crate) const TABLE: &[Closing] = &[$($constant),*];
     };
 }

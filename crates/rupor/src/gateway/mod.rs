@@ -168,6 +168,10 @@ impl Gateway {
     ///
     /// # Errors
     /// The hub's reason, or a full inbox; then nothing has changed.
+    #[allow(
+        dead_code,
+        reason = "the applications built in need it not; those on PHP workers will"
+    )]
     pub(crate) fn unsubscribe(
         &self,
         connection: ConnectionId,

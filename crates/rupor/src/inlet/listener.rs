@@ -43,6 +43,7 @@ pub(crate) enum Problem {
     Io(io::Error),
 }
 
+#[cfg(test)]
 impl InletError {
     /// What stands in the way.
     pub(crate) fn problem(&self) -> &Problem {

@@ -55,9 +55,17 @@ pub(crate) trait Conversation {
     /// after this call arrives, nothing that was published before.
     fn subscribe(&mut self, channel: &str) -> Result<(), PublishError>;
     /// Ends a subscription; what was published before may still arrive.
+    #[allow(
+        dead_code,
+        reason = "the applications built in need it not; those on PHP workers will"
+    )]
     fn unsubscribe(&mut self, channel: &str) -> Result<(), PublishError>;
     /// Publishes. `Err` is what is known now; a broker that answers later refuses in the log.
     fn publish(&mut self, publish: Publish) -> Result<(), PublishError>;
     /// Begins the closing handshake.
+    #[allow(
+        dead_code,
+        reason = "the applications built in need it not; those on PHP workers will"
+    )]
     fn close(&mut self, code: CloseCode, reason: &str);
 }
