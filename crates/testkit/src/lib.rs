@@ -6,7 +6,7 @@
 //! - [`Client`] speaks frames over any [`Link`] (a `TcpStream`, a TLS stream the test wrapped). It
 //!   encodes and decodes frames by itself, not with `rupor-proto`: a mistake there must not be able
 //!   to hide behind the same mistake here.
-//! - [`http`] is one request and its [`Response`].
+//! - [`http()`] is one request and its [`Response`].
 //! - [`Process`] runs a program, waits for lines of its output and ends it when dropped.
 //!
 //! Everything blocks, and everything that waits has a deadline ([`DEADLINE`] unless told
