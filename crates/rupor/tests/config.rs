@@ -325,6 +325,35 @@ type WrongPlace = (
 );
 
 #[test]
+fn a_key_file_over_the_limit_is_refused() {
+    let folder = folder();
+    let file = "auth = \"none\"\napi_key_file = \"api.key\"";
+    // 64 KiB are read, one byte more is not; both are varied enough.
+    let long: String = (b'A'..=b'Z')
+        .cycle()
+        .take(64 * 1024 + 1)
+        .map(char::from)
+        .collect();
+    for (key, right) in [(&long[1..], true), (&long[..], false)] {
+        std::fs::write(folder.path().join("api.key"), key).expect("written");
+        let output = check(folder.path(), file);
+        assert_eq!(output.status.success(), right);
+        if !right {
+            assert!(refusal(&output, "long").contains("longer than 65536 bytes"));
+        }
+    }
+}
+
+#[test]
+fn a_file_named_by_the_environment_is_enough() {
+    let folder = folder();
+    std::fs::write(folder.path().join("other.toml"), "workers = 0").expect("written");
+    // No command: the file makes it `serve`, and the file is what is complained of.
+    let output = rupor(folder.path(), &[], &[("RUPOR_CONFIG", "other.toml")]);
+    assert!(refusal(&output, "named").contains("other.toml:1: `workers`"));
+}
+
+#[test]
 fn flags_and_variables_are_named_when_they_are_wrong() {
     let folder = folder();
     let cases: &[WrongPlace] = &[

@@ -231,6 +231,48 @@ fn readyz_says_no_while_it_drains() {
 }
 
 #[test]
+fn lines_that_were_sent_before_a_signal_arrive_before_the_close() {
+    let (mut process, address) = demo(&["--workers", "2"]);
+    let inlet = process.wait_for_address("lines on tcp");
+    let mut testers: Vec<Client> = (0..4)
+        .map(|_| Client::connect(address, "/?user=tester01"))
+        .collect();
+    let lines: String = (0..2_000)
+        .map(|n| format!("{{\"user\":\"tester01\",\"message\":\"{n}\"}}\n"))
+        .collect();
+    // The article's writer: it reads nothing and is gone before the signal.
+    let mut writer = std::net::TcpStream::connect(inlet).unwrap();
+    std::io::Write::write_all(&mut writer, lines.as_bytes()).unwrap();
+    drop(writer);
+    process.signal("TERM");
+    for tester in &mut testers {
+        for n in 0..2_000 {
+            tester.expect_text(&n.to_string());
+        }
+        assert_eq!(tester.expect_close().0, 1001);
+    }
+    assert_eq!(process.wait().code(), Some(0));
+}
+
+#[test]
+fn the_log_can_be_json() {
+    let arguments = [&["demo"], FREE_PORTS, &["--log-format", "json"]].concat();
+    let mut process = start(&arguments);
+    process.wait_for("lines on ");
+    process.signal("TERM");
+    process.wait();
+    let log = process.output_of(Stream::Err);
+    assert!(log.contains("draining"), "{log}");
+    for line in log.lines() {
+        let read: serde_json::Value = serde_json::from_str(line).expect(line);
+        assert!(
+            read["message"].is_string() && read["level"].is_string(),
+            "{line}"
+        );
+    }
+}
+
+#[test]
 fn without_a_command_it_is_the_demo_and_says_so() {
     let process = start(FREE_PORTS);
     process.wait_for("rupor demo");

@@ -117,3 +117,54 @@ const TRUSTED: &[&str] = &[
     "the line inlet asks for no password: whoever runs a program here can send to everybody",
     "the API key above is shown by the start page; it is a new one at every start",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::Demo;
+    use crate::config::InletAddress;
+
+    fn text(inlets: &[&str], secure: bool, colour: bool) -> String {
+        let inlets: Vec<InletAddress> = inlets.iter().map(|inlet| inlet.parse().unwrap()).collect();
+        let demo = Demo {
+            listen: "[::1]:8000".parse().unwrap(),
+            inlets: &inlets,
+            api_key: "KEY",
+            secure,
+            colour,
+        };
+        demo.text()
+    }
+
+    #[test]
+    fn colours_come_only_where_they_are_wanted() {
+        let plain = text(&["tcp://127.0.0.1:1234"], false, false);
+        let coloured = text(&["tcp://127.0.0.1:1234"], false, true);
+        assert!(!plain.contains('\x1b') && coloured.contains("\x1b[1m"));
+        // What is to be copied has no colours in it.
+        for line in coloured
+            .lines()
+            .filter(|line| line.starts_with("curl") || line.starts_with("php"))
+        {
+            assert!(!line.contains('\x1b'), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_text_names_what_there_is() {
+        let secure = text(&["unix:///run/a.sock", "tcp://127.0.0.1:1"], true, false);
+        for part in [
+            "https://[::1]:8000/",
+            "wss://[::1]:8000/?user=tester01",
+            "curl -sS -k",
+            "unix:///run/a.sock",
+            "-U /run/a.sock",
+        ] {
+            assert!(secure.contains(part), "{part}\n{secure}");
+        }
+        let without = text(&[], false, false);
+        assert!(
+            without.contains("curl ") && !without.contains("nc -w"),
+            "{without}"
+        );
+    }
+}

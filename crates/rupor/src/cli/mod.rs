@@ -26,14 +26,15 @@ const EXIT_USAGE: u8 = 2;
 
 /// Runs the program and says how it ended.
 pub(crate) fn run() -> ExitCode {
-    let file_is_there = Path::new(load::DEFAULT_FILE).exists();
+    let named = std::env::var_os("RUPOR_CONFIG").is_some_and(|name| !name.is_empty());
+    let file_is_there = named || Path::new(load::DEFAULT_FILE).exists();
     let (arguments, completed) =
         arguments::with_command(std::env::args_os().collect(), file_is_there);
     if let Some(command) = completed {
         let why = if command == "serve" {
-            "rupor.toml is here"
+            "there is a configuration"
         } else {
-            "no rupor.toml here"
+            "there is no rupor.toml here"
         };
         say(&format!("rupor: {why}, so this is `rupor {command}`"));
     }
