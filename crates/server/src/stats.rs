@@ -54,6 +54,8 @@ labels! {
     RefusalReason {
         /// [`Limits::connections_max`](crate::Limits::connections_max).
         Connections = "connections",
+        /// The process has no file descriptor left.
+        Descriptors = "descriptors",
         /// [`Limits::openings_max`](crate::Limits::openings_max).
         Openings = "openings",
         /// [`Limits::connections_per_address_max`](crate::Limits::connections_per_address_max).

@@ -1,5 +1,6 @@
 //! Accepting: one task for each listener, one for each connection until it has an owner.
 
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use http::StatusCode;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 use super::Opening;
@@ -25,6 +26,9 @@ use crate::stats::RefusalReason;
 const BACKOFF_MIN: Duration = Duration::from_millis(10);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
+/// Connections that are turned away at once when there are no descriptors for more.
+const TURNED_AWAY_PER_PAUSE: usize = 16;
+
 /// How often a failing `accept` is written to the log.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
@@ -35,6 +39,7 @@ pub(crate) async fn accept_loop<A: Admit>(
     mut ending: watch::Receiver<Option<End>>,
 ) {
     let mut backoff = Backoff::default();
+    let mut reserve = Reserve::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -57,6 +62,7 @@ pub(crate) async fn accept_loop<A: Admit>(
                 if let Some(failures) = backoff.log_now(Instant::now()) {
                     tracing::error!(%error, failures, "connections cannot be accepted");
                 }
+                reserve.turn_away(&opening, &listener).await;
                 tokio::select! {
                     () = sleep(backoff.next()) => {}
                     _ = ending.wait_for(Option::is_some) => return,
@@ -75,6 +81,37 @@ fn is_of_the_peer(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionRefused
             | io::ErrorKind::Interrupted
     )
+}
+
+/// A descriptor that is kept so that, when there is none left, those who knock can be let in and
+/// told that there is no place, instead of waiting for nothing.
+#[derive(Debug)]
+struct Reserve(Option<File>);
+
+impl Reserve {
+    fn new() -> Self {
+        Self(File::open("/dev/null").ok())
+    }
+
+    async fn turn_away<A: Admit>(&mut self, opening: &Opening<A>, listener: &TcpListener) {
+        if self.0.take().is_none() {
+            // Somebody else had the last one faster: nobody can be let in now.
+            *self = Self::new();
+            return;
+        }
+        for _ in 0..TURNED_AWAY_PER_PAUSE {
+            let waiting = timeout(Duration::ZERO, listener.accept());
+            let Ok(Ok((tcp, _))) = waiting.await else {
+                break;
+            };
+            opening.counters.refused(RefusalReason::Descriptors);
+            if opening.tls.is_none() {
+                let answer = Answer::unavailable("too many connections");
+                let _ = tcp.try_write(&answer.to_bytes());
+            }
+        }
+        *self = Self::new();
+    }
 }
 
 #[derive(Debug, Default)]

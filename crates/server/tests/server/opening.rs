@@ -248,6 +248,50 @@ fn admit_decides() {
     );
 }
 
+/// Many more clients than descriptors: nobody waits for nothing, and who leaves makes room.
+#[test]
+fn without_descriptors_new_connections_are_turned_away() {
+    // `cargo test` builds the examples next to the tests.
+    let test = std::env::current_exe().unwrap();
+    let example = test.ancestors().nth(2).unwrap().join("examples/echo");
+    assert!(
+        example.exists(),
+        "{} is missing: cargo test builds it",
+        example.display()
+    );
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], rupor_testkit::free_port()));
+    let command = format!("ulimit -n 64; exec {} {address}", example.display());
+    let _process = rupor_testkit::Process::start("sh", &["-c", &command]);
+    wait_until("it listens", || TcpStream::connect(address).is_ok());
+
+    let mut open = Vec::new();
+    let mut turned_away = 0;
+    while turned_away < 20 {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream
+            .set_read_timeout(Some(rupor_testkit::DEADLINE))
+            .unwrap();
+        // Who is turned away may be so before it asked.
+        let _ = stream.write_all(&Opening::new(address, "/").bytes());
+        let mut start = [0; 12];
+        match stream.read_exact(&mut start) {
+            Ok(()) if &start == b"HTTP/1.1 101" => open.push(stream),
+            _ => turned_away += 1,
+        }
+    }
+    assert!(open.len() > 20, "{} had a place", open.len());
+    open.truncate(10);
+    wait_until("there is room again", || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream
+            .set_read_timeout(Some(rupor_testkit::DEADLINE))
+            .unwrap();
+        let _ = stream.write_all(&Opening::new(address, "/").bytes());
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).is_ok() && &start == b"HTTP/1.1 101"
+    });
+}
+
 #[test]
 fn taken_address_is_an_error_that_names_it() {
     let up = up(Limits::default());
