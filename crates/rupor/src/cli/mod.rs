@@ -2,7 +2,7 @@
 //!
 //! - `arguments`: what `clap` is told, from the one definition of the options in [`config::options`](crate::config::options);
 //! - `start`: the wiring of `demo`, `serve` and `echo`; `banner`: what they print;
-//! - `publish`, `connect`: the clients.
+//! - `publish`, `connect`: the clients; `url`: where they connect to.
 
 pub(crate) mod arguments;
 mod banner;
@@ -12,6 +12,7 @@ pub(crate) mod publish;
 mod signals;
 mod site;
 mod start;
+mod url;
 mod warnings;
 
 use crate::config::{Config, ConfigError, Mode, load};
