@@ -154,6 +154,12 @@ fn serve(config: &Config, runtime: &Runtime) -> Result<Ending, Failure> {
         for warning in super::warnings::of(config) {
             warn!("{warning}");
         }
+        let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+        if let Some(warning) =
+            super::warnings::of_descriptors(&limits, config.limits.connections_max)
+        {
+            warn!("{warning}");
+        }
     }
     let (running, mut site) = super::site::start(config, tls.clone(), runtime)?;
     if let (Mode::Demo, Some(listen)) = (config.mode, running.addresses().first()) {
