@@ -9,7 +9,7 @@ import { connect } from 'node:tls';
 
 import { line } from './support/lines.mjs';
 import { Listener } from './support/listener.mjs';
-import { demo, inTime, run } from './support/program.mjs';
+import { binary, demo, inTime, run, start } from './support/program.mjs';
 
 /** Makes a certificate for 127.0.0.1 and its key in `folder`. */
 async function certificate(folder, name) {
@@ -63,6 +63,26 @@ test('wss carries messages, https serves the pages, plain ws does not work', asy
   assert.match(page.stdout, /<!doctype html>/i);
 
   await assert.rejects(Listener.open(t, `ws://${rupor.browsers}/`));
+});
+
+test('rupor publish and rupor connect speak TLS, and only to whom they can believe', async (t) => {
+  const { cert, key } = await certificate(folder(t), 'rupor.test');
+  const rupor = await demo(t, ['--tls-cert', cert, '--tls-key', key]);
+  const listening = start(t, ['connect', '--ca', cert, '--no-input', `wss://${rupor.browsers}/?user=tester01`]);
+  const reached = async () => (await line(rupor.inlet, { user: 'tester01', message: 'are you there?' })).connections;
+  const until = Date.now() + 10_000;
+  while ((await reached()) === 0) assert.ok(Date.now() < until, listening.output);
+
+  const publish = (...flags) =>
+    run(binary, ['publish', '--url', `https://${rupor.browsers}`, ...flags, '--user', 'tester01', 'by https'], {
+      env: { RUPOR_API_KEY: rupor.key },
+    });
+  const believed = await publish('--ca', cert);
+  assert.equal(believed.code, 0, believed.stderr);
+  await listening.waitFor(/by https/);
+  const unknown = await publish();
+  assert.notEqual(unknown.code, 0);
+  assert.match(unknown.stderr, /certificate/i);
 });
 
 test('SIGHUP takes a new certificate for new connections and keeps the open ones', async (t) => {
