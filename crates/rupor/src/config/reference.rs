@@ -255,19 +255,29 @@ fn command_line() -> String {
         command.render_help().to_string().trim_end()
     )
     .unwrap();
-    for serving in command.get_subcommands_mut() {
-        if serving.get_name() == "help" {
-            continue;
-        }
-        let help = serving.render_long_help().to_string();
+    for command in command
+        .get_subcommands()
+        .filter(|command| command.get_name() != "help")
+    {
+        // A flag for each limit would drown the others; the limits have a table of their own.
+        let mut limited = false;
+        let mut shown = command.clone().mut_args(|argument| {
+            let limit = argument.get_help_heading() == Some(LIMITS);
+            limited |= limit;
+            argument.hide(limit)
+        });
+        let help = shown.render_long_help().to_string();
         let help: Vec<&str> = help.lines().map(str::trim_end).collect();
-        let (name, help) = (serving.get_name(), help.join("\n"));
+        let (name, help) = (command.get_name(), help.join("\n"));
         writeln!(
             page,
             "\n## `rupor {name}`\n\n```text\n{}\n```",
             help.trim_end()
         )
         .unwrap();
+        if limited {
+            page.push_str("\nAnd a flag for each of the [limits](configuration.md#limits).\n");
+        }
     }
     page
 }
