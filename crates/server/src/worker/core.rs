@@ -18,8 +18,9 @@ use std::time::Duration;
 use rupor_proto::{CloseCode, Event, State, Time};
 use slab::Slab;
 
+use super::context::Context;
 use super::drain::Drain;
-use super::link::{Arrival, Context, Held, Link, NEVER};
+use super::link::{Arrival, Held, Link, NEVER};
 use super::timers;
 use super::transport::Transport;
 use crate::handler::{Connection, Handler};

@@ -1,28 +1,24 @@
 //! One connection as its worker keeps it, but for the transport and the handler's state: the
-//! protocol, what is unsent, deadlines. And what a worker's connections share ([`Context`]).
+//! protocol, what is unsent, deadlines.
 //!
-//! Invariants:
-//! - [`Context::out`] holds what was queued for the one connection that is being served, and is
-//!   empty between connections.
-//! - A connection's bytes leave in the order: its outbox, then `out`.
+//! Invariant: a connection's bytes leave in the order: its outbox, then [`Context::out`].
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rupor_proto::{CloseCode, Config, Connection, Frame, Message, State, Time};
+use rupor_proto::{CloseCode, Connection, Frame, Message, State, Time};
 
+use super::context::Context;
 use super::outbox::Outbox;
 use super::rate::Rate;
-use super::timers::{self, Timers};
-use super::topics::Topics;
+use super::timers::{self};
 use super::transport::Transport;
 use crate::error::SendError;
-use crate::handle::Handle;
-use crate::id::{ConnectionId, WorkerId};
+use crate::id::ConnectionId;
 use crate::limits::Limits;
 use crate::opening::Permit;
-use crate::stats::{DropReason, WorkerCounters, add};
+use crate::stats::DropReason;
 
 /// The close code for a peer that reads too slowly: connect again, later.
 pub const CLOSE_SLOW: CloseCode = CloseCode::new(3008);
@@ -33,93 +29,8 @@ const REASON_BYTES_MAX: usize = 123;
 /// A frame of at least this many bytes is queued by reference also where it could be copied.
 const BY_REFERENCE_BYTES: usize = 16 * 1024;
 
-/// Outboxes that a worker keeps for their next user.
-const SPARE_MAX: usize = 1024;
-
 /// A time that never comes.
 pub(crate) const NEVER: Time = Time::from_millis(u64::MAX);
-
-/// What a worker's connections share.
-pub(crate) struct Context {
-    pub(crate) worker: WorkerId,
-    pub(crate) handle: Handle,
-    pub(crate) limits: Arc<Limits>,
-    pub(crate) config: Arc<Config>,
-    pub(crate) counters: Arc<WorkerCounters>,
-    pub(crate) topics: Topics,
-    pub(crate) timers: Timers,
-    /// Now, as the loop's turn sees it.
-    pub(crate) now: Time,
-    pub(crate) out: Vec<u8>,
-    /// Connections whose outbox is to be flushed at the end of the turn.
-    pub(crate) dirty: Vec<u32>,
-    /// Connections to be read again in the next turn.
-    pub(crate) again: Vec<u32>,
-    #[expect(
-        clippy::vec_box,
-        reason = "the boxes are what is spared: connections own one each"
-    )]
-    spare: Vec<Box<Outbox>>,
-    pub(crate) tally: Tally,
-}
-
-/// What a turn counted; added to the shared counters at its end.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) messages_in: u64,
-    pub(crate) bytes_in: u64,
-    pub(crate) frames_out: u64,
-    pub(crate) bytes_out: u64,
-    /// Bytes that wait now, not since the last turn.
-    pub(crate) backlog: u64,
-}
-
-impl Context {
-    pub(crate) fn new(worker: WorkerId, handle: Handle, limits: Arc<Limits>) -> Self {
-        let counters = handle
-            .shared()
-            .counters
-            .workers
-            .get(worker.index())
-            .cloned();
-        Self {
-            worker,
-            config: Arc::new(limits.protocol),
-            counters: counters.unwrap_or_default(),
-            handle,
-            limits,
-            topics: Topics::default(),
-            timers: Timers::default(),
-            now: Time::from_millis(0),
-            out: Vec::new(),
-            dirty: Vec::new(),
-            again: Vec::new(),
-            spare: Vec::new(),
-            tally: Tally::default(),
-        }
-    }
-
-    /// Adds what the turn counted to the shared counters.
-    pub(crate) fn publish_tally(&mut self) {
-        let tally = &mut self.tally;
-        add(
-            &self.counters.messages_in,
-            std::mem::take(&mut tally.messages_in),
-        );
-        add(&self.counters.bytes_in, std::mem::take(&mut tally.bytes_in));
-        add(
-            &self.counters.frames_out,
-            std::mem::take(&mut tally.frames_out),
-        );
-        add(
-            &self.counters.bytes_out,
-            std::mem::take(&mut tally.bytes_out),
-        );
-        self.counters
-            .backlog_bytes
-            .store(tally.backlog, std::sync::atomic::Ordering::Relaxed);
-    }
-}
 
 /// Input that was received and may not be served yet.
 #[derive(Debug)]
@@ -364,17 +275,13 @@ impl Link {
     }
 
     fn outbox_mut(&mut self, context: &mut Context) -> &mut Outbox {
-        self.outbox
-            .get_or_insert_with(|| context.spare.pop().unwrap_or_default())
+        self.outbox.get_or_insert_with(|| context.outbox())
     }
 
     /// Gives an empty outbox back.
     fn return_outbox(&mut self, context: &mut Context) {
-        if let Some(mut outbox) = self.outbox.take()
-            && context.spare.len() < SPARE_MAX
-        {
-            outbox.reset();
-            context.spare.push(outbox);
+        if let Some(outbox) = self.outbox.take() {
+            context.take_back(outbox);
         }
     }
 

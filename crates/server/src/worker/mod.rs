@@ -5,6 +5,7 @@
 //! (commands: [`crate::inbox`]; opened sockets: [`adoptions`]) and its counters.
 
 mod adoptions;
+mod context;
 mod core;
 mod drain;
 mod link;
@@ -26,10 +27,11 @@ use mio::{Events, Interest, Poll, Token};
 use rupor_proto::Time;
 
 pub(crate) use self::adoptions::Adoptions;
+pub(crate) use self::context::Context;
 use self::core::Readiness;
 pub(crate) use self::core::{Adoption, Core};
 pub use self::link::CLOSE_SLOW;
-pub(crate) use self::link::{Arrival, Context, Link};
+pub(crate) use self::link::{Arrival, Link};
 pub(crate) use self::transport::{Socket, Transport};
 use crate::handler::Handler;
 use crate::inbox::{End, Inbox};

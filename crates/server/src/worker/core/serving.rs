@@ -5,7 +5,8 @@ use std::io::ErrorKind;
 
 use rupor_proto::{Close, CloseCode, Event, State};
 
-use super::super::link::{CLOSE_SLOW, Context, Held, Link};
+use super::super::context::Context;
+use super::super::link::{CLOSE_SLOW, Held, Link};
 use super::super::transport::Transport;
 use super::{Core, Entry, end_after_panic, guard};
 use crate::handler::{Connection, Handler};
