@@ -367,10 +367,10 @@ static OPTIONS: &[Definition] = &[
         key: "pages",
         shape: Shape::Switch,
         form: "true|false",
-        default: Default::PerMode("true", "false", ""),
-        modes: GATEWAY,
+        default: Default::Value("false"),
+        modes: SERVE,
         section: BROWSERS,
-        help: "Whether the test console is served at /console (in demo mode the start page too)",
+        help: "Whether the test console is served at /console (demo mode always serves it, and the start page)",
         example: "",
     },
     Definition {
