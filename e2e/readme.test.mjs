@@ -8,8 +8,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
+import { line } from './support/lines.mjs';
 import { Listener } from './support/listener.mjs';
-import { binary, demo, repository, run } from './support/program.mjs';
+import { binary, demo, repository, run, start } from './support/program.mjs';
 
 const readme = readFileSync(repository('README.md'), 'utf8');
 
@@ -54,6 +55,28 @@ test('the commands that the demo prints work as they are printed', async (t) => 
     assert.equal(code, 0, `${command}\n${stdout}${stderr}`);
     assert.equal((await tester.messages(i + 1)).length, i + 1);
   }
+});
+
+test('a token made by the PHP that is shown is believed', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const key = randomBytes(32).toString('hex');
+  writeFileSync(join(folder, 'jwt.key'), key);
+  const [php] = blocks('token');
+  const made = await run('php', ['-r', `$user = 'ann'; $key = '${key}'; ${php} echo $token;`]);
+  assert.equal(made.stderr, '');
+
+  const rupor = start(t, [
+    'serve', '--listen', '127.0.0.1:0', '--inlet', 'tcp://127.0.0.1:0',
+    '--jwt', `algorithm=HS256,key_file=${folder}/jwt.key`,
+  ]);
+  const [, browsers] = await rupor.waitFor(/ws:\/\/(127\.0\.0\.1:\d+)/);
+  const [, inlet] = await rupor.waitFor(/tcp:\/\/(127\.0\.0\.1:\d+)/);
+  const [, offered] = /\[("rupor\.plain".*?)\]/.exec(readme);
+  assert.equal(offered, '"rupor.plain", "rupor.jwt." + token');
+  const listener = await Listener.open(t, `ws://${browsers}/`, ['rupor.plain', `rupor.jwt.${made.stdout}`]);
+  await line(inlet, { user: 'ann', message: 'test' });
+  assert.deepEqual(await listener.messages(1), ['test']);
 });
 
 test('the configuration is one that rupor takes', async (t) => {
