@@ -132,3 +132,97 @@ impl Batch {
         stats.answered(u64::try_from(count).unwrap_or(u64::MAX), refused, dropped);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{BATCH_LINES_MAX, Batch};
+    use crate::gateway::Receipt;
+    use crate::inlet::lines::Stats;
+    use crate::inlet::lines::answers::Answers;
+    use crate::inlet::lines::framing::Framer;
+    use proptest::prelude::{prop, proptest};
+
+    const LINE_BYTES_MAX: usize = 40;
+
+    /// What is published and answered when the bytes come in these pieces.
+    fn exchange<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<String>, String) {
+        let mut framer = Framer::new(LINE_BYTES_MAX);
+        let mut answers = Answers::new(usize::MAX);
+        let stats = Stats::default();
+        let mut bodies = Vec::new();
+        let mut settle = |batch: Batch, answers: &mut Answers| {
+            bodies.extend(
+                batch
+                    .publications
+                    .iter()
+                    .map(|publish| publish.body.to_string()),
+            );
+            let receipt = |(place, _)| Ok(Receipt { connections: place });
+            let receipts = batch.publications.iter().enumerate().map(receipt).collect();
+            // Places in a batch depend on the cut; only whether it was taken does not.
+            batch.answer(receipts, answers, &stats);
+        };
+        for piece in pieces {
+            let mut input = piece;
+            while !input.is_empty() {
+                let mut batch = Batch::default();
+                batch.take(&mut framer, LINE_BYTES_MAX, &mut input);
+                settle(batch, &mut answers);
+            }
+        }
+        let mut batch = Batch::default();
+        batch.take_last(&mut framer, LINE_BYTES_MAX);
+        settle(batch, &mut answers);
+        let mut written = Vec::new();
+        answers.flush(|bytes| {
+            written.extend_from_slice(bytes);
+            Ok(bytes.len())
+        });
+        let text = String::from_utf8(written).expect("JSON is text");
+        let places = |line: &str| match line.split_once("\"connections\":") {
+            Some((before, after)) => {
+                format!(
+                    "{before}{}\n",
+                    after.trim_start_matches(|c: char| c.is_ascii_digit())
+                )
+            }
+            None => format!("{line}\n"),
+        };
+        (bodies, text.lines().map(places).collect())
+    }
+
+    #[test]
+    fn a_batch_is_bounded() {
+        let lines = "\n".repeat(BATCH_LINES_MAX + 1);
+        let mut batch = Batch::default();
+        let mut input = lines.as_bytes();
+        batch.take(&mut Framer::new(LINE_BYTES_MAX), LINE_BYTES_MAX, &mut input);
+        assert_eq!((batch.lines.len(), input.len()), (BATCH_LINES_MAX, 1));
+    }
+
+    proptest! {
+        #[test]
+        fn any_cut_gives_the_same_publications_and_answers(
+            lines in prop::collection::vec(prop::sample::select(vec![
+                "{\"user\":\"a\",\"message\":\"1\",\"id\":1}\n",
+                "{\"all\":true,\"message\":[1, 2]}\r\n",
+                "{\"user\":\"a\"}\n",
+                "hello\n",
+                "\n",
+                "{\"user\":\"a\",\"message\":\"this line is too long\"}\n",
+                "GET / HTTP/1.1\r\n",
+                "{\"all\":true,\"message\":\"\\u0416\"}",
+            ]), 0..12),
+            cuts in prop::collection::vec(0_usize..400, 0..12),
+        ) {
+            let bytes = lines.concat().into_bytes();
+            let expected = exchange([bytes.as_slice()]);
+            let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let pieces = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]);
+            assert_eq!(exchange(pieces), expected);
+            assert_eq!(exchange(bytes.chunks(1)), expected);
+        }
+    }
+}
