@@ -14,3 +14,6 @@ pub(crate) mod http;
 pub(crate) mod lines;
 pub(crate) mod listener;
 pub(crate) mod request;
+
+#[cfg(test)]
+mod reference;
