@@ -3,7 +3,7 @@
 //! What comes is printed to standard output, one line a text message; a binary message is shown by its length and first
 //! bytes. What stands on standard input is sent, one text message a line. Everything else goes to standard error.
 //!
-//! It ends when the server closes, on Ctrl-C, and when standard input ends, after everything that was written has been
+//! It ends when the server closes, on Ctrl-C or SIGTERM, and when standard input ends, after everything that was written has been
 //! answered by a pong. Standard input that ends before its first line (`/dev/null`, as a service or a background job has
 //! it) only means that there is nothing to send: it goes on listening.
 //!
@@ -15,7 +15,7 @@ mod show;
 
 use super::say;
 use super::url::{Address, ConnectError, Stream, TlsArgs};
-use conversation::Conversation;
+use conversation::{Conversation, Interrupts};
 use rupor_proto::handshake::{ClientHandshake, HandshakeError};
 use rupor_proto::{ApiMisuse, Close};
 use std::fmt;
@@ -132,6 +132,8 @@ async fn connect(arguments: &ConnectArgs) -> Result<Close, Failure> {
     let subprotocol = subprotocol
         .map(|name| format!(", subprotocol {name}"))
         .unwrap_or_default();
+    // From here on a Ctrl-C closes in order; it must not find nobody listening once this is said.
+    let interrupts = Interrupts::new().map_err(Failure::System)?;
     say(&format!(
         "connected to {}{subprotocol}",
         address.host_header
@@ -140,7 +142,9 @@ async fn connect(arguments: &ConnectArgs) -> Result<Close, Failure> {
     let output = show::Output {
         for_people: io::stdout().is_terminal(),
     };
-    Ok(Conversation::new(stream, rest, output).run(lines).await)
+    Ok(Conversation::new(stream, rest, output)
+        .run(lines, interrupts)
+        .await)
 }
 
 fn handshake(arguments: &ConnectArgs, address: &Address) -> Result<ClientHandshake, Failure> {

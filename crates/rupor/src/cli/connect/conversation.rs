@@ -10,6 +10,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -25,6 +26,33 @@ const OUT_BYTES_MAX: usize = 256 * 1024;
 const GOODBYE_DEADLINE: Duration = Duration::from_secs(2);
 /// Payload of the ping whose pong says that everything before it was taken.
 const LAST_PING: &[u8] = b"end of input";
+
+/// Ctrl-C, and the signal by which a service is stopped.
+#[derive(Debug)]
+pub(super) struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupts {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// The system does not let the signals be listened for.
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
 
 /// The conversation.
 pub(super) struct Conversation {
@@ -84,9 +112,11 @@ impl Conversation {
     }
 
     /// Talks until it is over, and says how it ended.
-    pub(super) async fn run(mut self, mut lines: Option<mpsc::Receiver<String>>) -> Close {
-        let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
-        let mut interrupted = false;
+    pub(super) async fn run(
+        mut self,
+        mut lines: Option<mpsc::Receiver<String>>,
+        mut interrupts: Interrupts,
+    ) -> Close {
         loop {
             if let Some(close) = self.take_input() {
                 self.say_goodbye().await;
@@ -116,10 +146,7 @@ impl Conversation {
                         self.end_of_input();
                     }
                 },
-                _ = &mut interrupt, if !interrupted => {
-                    interrupted = true;
-                    self.close();
-                }
+                () = interrupts.next() => self.close(),
                 () = sleep_until(deadline) => {
                     if let Some(close) = self.time_passed() {
                         return close;
