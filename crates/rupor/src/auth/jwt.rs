@@ -79,7 +79,7 @@ impl std::error::Error for TokenError {}
 pub(crate) struct Verified {
     /// The user.
     pub(crate) user: Arc<str>,
-    /// `exp`, in seconds since 1970.
+    /// When the token is no longer believed: `exp` and the leeway, in seconds since 1970, rounded up.
     pub(crate) expires_at: u64,
 }
 
@@ -165,7 +165,8 @@ impl Verifier {
             .and_then(numeric_date)
             .ok_or(TokenError::NoExpiry)?;
         // RFC 7519 §4.1.4: not on or after this time.
-        if now >= expires.saturating_add(self.leeway) {
+        let expires = expires.saturating_add(self.leeway);
+        if now >= expires {
             return Err(TokenError::Expired);
         }
         if let Some(not_before) = claims.get("nbf") {
@@ -197,7 +198,9 @@ impl Verifier {
         }
         Ok(Verified {
             user,
-            expires_at: expires.as_secs(),
+            expires_at: expires
+                .as_secs()
+                .saturating_add(u64::from(expires.subsec_nanos() > 0)),
         })
     }
 }

@@ -24,9 +24,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// How much longer than its token says an identity is believed: clocks differ, and a token is let in for as long.
-const EXPIRY_GRACE_S: u64 = 30;
-
 /// The wall clock is asked again at least so often whether an identity has expired: it may be set.
 const EXPIRY_CHECK_MAX: Duration = Duration::from_secs(600);
 
@@ -155,9 +152,7 @@ impl WorkerHandler {
 
     fn seconds_left(&self, expires_at: u64) -> u64 {
         let now_s = self.gateway.settings().clock.now_ms() / 1000;
-        expires_at
-            .saturating_add(EXPIRY_GRACE_S)
-            .saturating_sub(now_s)
+        expires_at.saturating_sub(now_s)
     }
 
     fn refuse(connection: &mut Connection<'_>, state: &mut State, closing: Closing) {

@@ -33,9 +33,9 @@ use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
-use axum::{Json, middleware};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use reply::{Reply, Results};
 use serde_json::json;
@@ -216,7 +216,7 @@ async fn disconnect(State(api): State<Arc<Api>>, headers: HeaderMap, body: Body)
 async fn user(
     State(api): State<Arc<Api>>,
     user: Result<Path<String>, PathRejection>,
-) -> Result<Response, Reply> {
+) -> Result<Reply, Reply> {
     let Path(user) = user.map_err(|_| bad_name("a user's name in the path is UTF-8"))?;
     if !crate::auth::is_user_name(&user) {
         return Err(bad_name(
@@ -226,20 +226,24 @@ async fn user(
     let status = api.gateway.user(&user);
     let connections: Vec<String> = status.connections.iter().map(ToString::to_string).collect();
     let online = status.online();
-    Ok(Json(json!({"user": user, "online": online, "connections": connections})).into_response())
+    Ok(Reply::found(
+        &json!({"user": user, "online": online, "connections": connections}),
+    ))
 }
 
 async fn channel(
     State(api): State<Arc<Api>>,
     channel: Result<Path<String>, PathRejection>,
-) -> Result<Response, Reply> {
+) -> Result<Reply, Reply> {
     let Path(channel) = channel.map_err(|_| bad_name("a channel's name in the path is UTF-8"))?;
     let bytes_max = api.gateway.settings().limits.channel_name_bytes_max;
     if !rupor_hub::is_channel_name(&channel, bytes_max) {
         return Err(bad_name(&rupor_hub::Refused::BadChannelName.to_string()));
     }
     let subscribers = api.gateway.channel(&channel).connections;
-    Ok(Json(json!({"channel": channel, "subscribers": subscribers})).into_response())
+    Ok(Reply::found(
+        &json!({"channel": channel, "subscribers": subscribers}),
+    ))
 }
 
 fn bad_name(text: &str) -> Reply {

@@ -66,6 +66,9 @@ fn raw_token(header: &str, claims: &str) -> String {
     format!("{body}.{signature}")
 }
 
+/// What the settings of these tests allow clocks to differ, in seconds.
+const LEEWAY: u64 = 30;
+
 fn verify(verifier: &Verifier, token: &str) -> Result<(String, u64), TokenError> {
     let verified = verifier.verify(token, Duration::from_secs(NOW))?;
     Ok((verified.user.to_string(), verified.expires_at))
@@ -76,17 +79,17 @@ fn a_right_token_names_its_user() {
     let claims = json!({"sub": "tester01", "exp": NOW + 60});
     assert_eq!(
         verify(&hs256(), &token(&claims)),
-        Ok(("tester01".to_string(), NOW + 60))
+        Ok(("tester01".to_string(), NOW + 60 + LEEWAY))
     );
     let claims = json!({"sub": 42, "exp": NOW + 60});
     assert_eq!(
         verify(&hs256(), &token(&claims)),
-        Ok(("42".to_string(), NOW + 60))
+        Ok(("42".to_string(), NOW + 60 + LEEWAY))
     );
     let claims = json!({"sub": "Анна", "exp": NOW + 60, "role": {"deep": [1, 2, {"x": null}]}});
     assert_eq!(
         verify(&hs256(), &token(&claims)),
-        Ok(("Анна".to_string(), NOW + 60))
+        Ok(("Анна".to_string(), NOW + 60 + LEEWAY))
     );
 }
 
@@ -96,12 +99,12 @@ fn dates_are_integers_or_floats_and_have_a_leeway() {
     let early = Err(TokenError::NotYetValid);
     let no_expiry = Err(TokenError::NoExpiry);
     for (claims, expected) in [
-        (json!({"exp": NOW + 1}), Ok(NOW + 1)),
-        (json!({"exp": NOW}), Ok(NOW)),
-        (json!({"exp": NOW - 29}), Ok(NOW - 29)),
+        (json!({"exp": NOW + 1}), Ok(NOW + 1 + LEEWAY)),
+        (json!({"exp": NOW}), Ok(NOW + LEEWAY)),
+        (json!({"exp": NOW - 29}), Ok(NOW + 1)),
         (json!({"exp": NOW - 30}), expired),
-        (json!({"exp": 1_800_000_000.75}), Ok(NOW)),
-        (json!({"exp": 1_799_999_970.5}), Ok(NOW - 30)),
+        (json!({"exp": 1_800_000_000.75}), Ok(NOW + LEEWAY + 1)),
+        (json!({"exp": 1_799_999_970.5}), Ok(NOW + 1)),
         (json!({"exp": 1_799_999_969.9}), expired),
         (json!({"exp": 1e300}), Ok(u64::MAX)),
         (json!({"exp": u64::MAX}), Ok(u64::MAX)),
@@ -114,13 +117,16 @@ fn dates_are_integers_or_floats_and_have_a_leeway() {
         (json!({"exp": true}), no_expiry),
         (json!({"exp": [NOW + 60]}), no_expiry),
         (json!({}), no_expiry),
-        (json!({"exp": NOW + 60, "nbf": NOW + 30}), Ok(NOW + 60)),
+        (
+            json!({"exp": NOW + 60, "nbf": NOW + 30}),
+            Ok(NOW + 60 + LEEWAY),
+        ),
         (json!({"exp": NOW + 60, "nbf": NOW + 31}), early),
         (json!({"exp": NOW + 60, "nbf": 1_800_000_030.5}), early),
         (json!({"exp": NOW + 60, "nbf": "0"}), early),
         (json!({"exp": NOW + 60, "nbf": null}), early),
         (json!({"exp": NOW + 60, "nbf": 1e300}), early),
-        (json!({"exp": NOW + 60, "nbf": -5}), Ok(NOW + 60)),
+        (json!({"exp": NOW + 60, "nbf": -5}), Ok(NOW + 60 + LEEWAY)),
     ] {
         let mut claims = claims;
         claims["sub"] = json!("u");
@@ -158,7 +164,7 @@ fn the_user_is_a_users_name() {
     let claims = json!({"sub": "other", "uid": "u", "exp": NOW + 60});
     assert_eq!(
         verify(&verifier, &token(&claims)),
-        Ok(("u".to_string(), NOW + 60))
+        Ok(("u".to_string(), NOW + 60 + LEEWAY))
     );
 }
 

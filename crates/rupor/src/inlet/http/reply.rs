@@ -18,6 +18,15 @@ pub(super) struct Reply {
 }
 
 impl Reply {
+    /// What was asked for.
+    pub(super) fn found(value: &serde_json::Value) -> Self {
+        Self {
+            status: StatusCode::OK,
+            header: None,
+            json: value.to_string().into_bytes(),
+        }
+    }
+
     /// `{"ok":false,…}`
     pub(super) fn error(status: StatusCode, code: &str, text: &str) -> Self {
         let mut json = Vec::new();
@@ -37,7 +46,9 @@ impl Reply {
 }
 
 impl IntoResponse for Reply {
-    fn into_response(self) -> Response {
+    fn into_response(mut self) -> Response {
+        // For those who call from a shell.
+        self.json.push(b'\n');
         let fixed = [
             (
                 header::CONTENT_TYPE,
