@@ -24,6 +24,7 @@ mod answers;
 mod connection;
 mod exchange;
 mod framing;
+mod kept;
 mod stats;
 mod stream;
 

@@ -9,8 +9,11 @@
 //!   (`"code":"answers_dropped"`), and after it answers go on;
 //! - who has closed is not answered.
 //!
+//! What waits is kept in a short form ([`Kept`]), which is what the bound is for.
+//!
 //! Only whole answers are dropped, never a part of one. Pure: sockets and clocks are the caller's.
 
+use super::kept::Kept;
 use std::io;
 use std::time::Duration;
 
@@ -36,8 +39,7 @@ impl Default for Limits {
 #[derive(Debug)]
 pub(super) struct Answers {
     bytes_max: usize,
-    bytes: Vec<u8>,
-    written: usize,
+    kept: Kept,
     state: State,
 }
 
@@ -55,8 +57,7 @@ impl Answers {
     pub(super) fn new(bytes_max: usize) -> Self {
         Self {
             bytes_max,
-            bytes: Vec::new(),
-            written: 0,
+            kept: Kept::default(),
             state: State::Answering,
         }
     }
@@ -68,14 +69,14 @@ impl Answers {
 
     /// Bytes that wait.
     pub(super) fn waiting(&self) -> usize {
-        self.bytes.len() - self.written
+        self.kept.bytes()
     }
 
     /// Where to append an answer with its line end; `None`: it is not wanted, and counted as dropped if somebody could
     /// have read it.
     pub(super) fn next(&mut self) -> Option<&mut Vec<u8>> {
         match &mut self.state {
-            State::Answering => Some(&mut self.bytes),
+            State::Answering => Some(self.kept.next()),
             State::Muted(dropped) => {
                 *dropped += 1;
                 None
@@ -99,8 +100,7 @@ impl Answers {
     /// Nobody is there to read any more.
     pub(super) fn close(&mut self) {
         self.state = State::Closed;
-        self.bytes = Vec::new();
-        self.written = 0;
+        self.kept = Kept::default();
     }
 
     /// Writes by `write` until it would block; what is left waits. Any other failure means that nobody reads any more.
@@ -108,14 +108,18 @@ impl Answers {
     pub(super) fn flush(&mut self, mut write: impl FnMut(&[u8]) -> io::Result<usize>) -> bool {
         let mut progress = false;
         loop {
-            while self.waiting() > 0 {
-                match write(&self.bytes[self.written..]) {
+            loop {
+                let chunk = self.kept.chunk();
+                if chunk.is_empty() {
+                    break;
+                }
+                match write(chunk) {
                     Ok(0) => {
                         self.close();
                         return true;
                     }
                     Ok(bytes) => {
-                        self.written += bytes;
+                        self.kept.advance(bytes);
                         progress = true;
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return progress,
@@ -126,14 +130,10 @@ impl Answers {
                     }
                 }
             }
-            self.bytes.clear();
-            // An idle connection holds no buffer.
-            self.bytes.shrink_to(0);
-            self.written = 0;
             match self.state {
                 State::Muted(dropped) if dropped > 0 => {
                     self.state = State::Answering;
-                    write_notice(&mut self.bytes, dropped);
+                    write_notice(self.kept.next(), dropped);
                 }
                 State::Muted(_) => self.state = State::Answering,
                 State::Answering | State::Closed => return progress,
@@ -193,7 +193,6 @@ mod tests {
         assert!(answers.flush(socket(&mut read, 100)));
         assert_eq!(read, b"12345678");
         assert!(!answers.flush(socket(&mut read, 100)));
-        assert_eq!(answers.bytes.capacity(), 0);
     }
 
     #[test]
