@@ -150,7 +150,7 @@ const CHANNEL_FIELDS: &[Field] = &[
     Field {
         key: "name",
         shape: Shape::Text,
-        help: "a channel's name; `*` at its end stands for any rest, `{user}` for the connection's own user",
+        help: "a channel's name; `*` at its end stands for any rest, `{user}` for the connection's own user. After `{user}` the rest does not hold the character before `*`: by `inbox:{user}:*` the channel `inbox:a:b:c` is of the user `a:b` and not of `a`. For another user's channel the rule does not match, and a later one may; let rules with `{user}` begin differently if users' names may hold what stands between",
     },
     Field {
         key: "subscribe",

@@ -181,6 +181,15 @@ pub(crate) fn channel_rule(text: &str) -> Result<String, Problem> {
         .unwrap_or(text)
         .replacen("{user}", "", 1);
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-=@,.;:".contains(&byte);
+    if text.ends_with("{user}*") {
+        return Err(Problem::new(
+            format!(
+                "{} would let the user ann into the channels of anna",
+                shown(text)
+            ),
+            "write a character between {user} and *, as in inbox:{user}:*",
+        ));
+    }
     if !text.is_empty() && text.len() <= 200 && body.bytes().all(plain) {
         return Ok(text.to_owned());
     }
@@ -292,6 +301,8 @@ mod tests {
             ("room-{user}-*", true),
             ("a*b", false),
             ("{user}{user}", false),
+            ("inbox:{user}:*", true),
+            ("inbox:{user}*", false),
             ("", false),
             ("a b", false),
         ] {

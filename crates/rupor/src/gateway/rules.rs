@@ -2,6 +2,9 @@
 
 use crate::config::{ChannelRule, Who};
 
+/// What stands for the connection's own user in a rule's name.
+const USER: &str = "{user}";
+
 /// What a browser wants to do in a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Right {
@@ -34,13 +37,18 @@ pub(crate) fn allows(
 
 /// Whether a rule's name covers a channel: `*` at its end stands for any rest, `{user}` for the connection's own user.
 /// A connection without a user matches no rule with `{user}` in its name.
+///
+/// Invariant: of one rule with `{user}` a channel is covered for one user only, whatever characters names are made of.
+/// `*` after `{user}` therefore does not stand for the character before it: where `x:{user}:*` covers `x:a:b:c`, that is
+/// for the user `a:b`, not for `a`. Without it whoever calls himself `a` would hear what is for `a:b`.
 fn matches(pattern: &str, channel: &str, user: Option<&str>) -> bool {
     let (pattern, any_rest) = match pattern.strip_suffix('*') {
         Some(pattern) => (pattern, true),
         None => (pattern, false),
     };
     let mut rest = channel;
-    let mut pieces = pattern.split("{user}");
+    let separator = pattern.chars().next_back();
+    let mut pieces = pattern.split(USER);
     let Some(first) = pieces.next() else {
         return false;
     };
@@ -55,7 +63,14 @@ fn matches(pattern: &str, channel: &str, user: Option<&str>) -> bool {
         let Some(after) = after else { return false };
         rest = after;
     }
-    any_rest || rest.is_empty()
+    match (any_rest, separator) {
+        (false, _) => rest.is_empty(),
+        // The configuration takes no `{user}*`: it would cover the channels of everybody whose name begins alike.
+        (true, Some(separator)) if pattern.contains(USER) => {
+            !pattern.ends_with(USER) && !rest.contains(separator)
+        }
+        (true, _) => true,
+    }
 }
 
 /// How well a path's rule covers a path: `None` not at all, else a number that grows with the part of it that is named;
@@ -86,6 +101,12 @@ mod tests {
             ("inbox:{user}", "inbox:", None, false),
             ("inbox:{user}", "inbox:annabel", Some("anna"), false),
             ("{user}:*", "anna:x", Some("anna"), true),
+            ("x:{user}:*", "x:a:b:c", Some("a:b"), true),
+            ("x:{user}:*", "x:a:b:c", Some("a"), false),
+            ("x:{user}::*", "x:a:::c", Some("a"), false),
+            ("x:{user}:*", "x:a:", Some("a"), true),
+            ("x:{user}*", "x:anna", Some("ann"), false),
+            ("x:{user}*", "x:ann", Some("ann"), false),
             ("{user}@{user}", "anna@anna", Some("anna"), true),
             ("{user}@{user}", "anna@boris", Some("anna"), false),
             ("a*b", "a*b", None, true),
@@ -97,6 +118,37 @@ mod tests {
                 expected,
                 "{pattern} {channel} {user:?}"
             );
+        }
+    }
+
+    /// A rule's channel of one user is never another's too: a user may choose a name with the rule's own characters in it.
+    #[test]
+    fn no_channel_is_covered_for_two_users() {
+        let texts = |bytes_max: u32| {
+            (0..=bytes_max).flat_map(|bytes| {
+                (0..1_u32 << bytes).map(move |bits| {
+                    let letter = |at| if bits >> at & 1 == 1 { ':' } else { 'a' };
+                    (0..bytes).map(letter).collect::<String>()
+                })
+            })
+        };
+        let users: Vec<_> = texts(5).filter(|user| !user.is_empty()).collect();
+        for pattern in [
+            "{user}",
+            "a:{user}",
+            "{user}:a",
+            "{user}:*",
+            "a:{user}:*",
+            "{user}::*",
+            "{user}a:*",
+            "{user}:a*",
+            "{user}*",
+        ] {
+            for channel in texts(8) {
+                let covered = |user: &&String| matches(pattern, &channel, Some(user));
+                let owners: Vec<_> = users.iter().filter(covered).collect();
+                assert!(owners.len() <= 1, "{pattern} {channel} {owners:?}");
+            }
         }
     }
 
