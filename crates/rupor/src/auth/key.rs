@@ -137,7 +137,6 @@ impl JwtAlgorithm {
 
 /// A key and the only algorithm that it verifies. Its `Debug` shows nothing of the key.
 #[derive(Debug)]
-/// A key that can verify.
 pub(crate) struct VerifyingKey {
     pub(super) id: Option<String>,
     pub(super) algorithm: Algorithm,

@@ -54,6 +54,8 @@ pub(crate) enum Identified {
 pub(crate) enum AuthError {
     /// No token where one is looked for.
     NoToken,
+    /// A token where none is looked at.
+    NotAsked,
     /// A token in more than one place.
     SeveralTokens,
     /// `?user=` is not a user's name, or came twice.
@@ -67,7 +69,7 @@ impl AuthError {
     pub(crate) fn status(self) -> u16 {
         match self {
             Self::BadUser | Self::SeveralTokens => 400,
-            Self::NoToken | Self::Token(_) => 401,
+            Self::NoToken | Self::NotAsked | Self::Token(_) => 401,
         }
     }
 }
@@ -76,6 +78,8 @@ impl fmt::Display for AuthError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoToken => formatter.write_str("a token is needed here"),
+            Self::NotAsked => formatter
+                .write_str("no token is looked at here: none is needed, or not in a message"),
             Self::SeveralTokens => formatter.write_str("more than one token"),
             Self::BadUser => formatter.write_str(
                 "`user` is given once, as 1 to 200 bytes of text without control characters",
@@ -176,8 +180,7 @@ impl Auth {
             Proof::Jwt {
                 verifier, sources, ..
             } if sources.first_message => verify(verifier, &token_in_message(text)?),
-            // Nobody was asked for a token, so none is looked at.
-            Proof::None | Proof::Jwt { .. } => Err(AuthError::NoToken),
+            Proof::None | Proof::Jwt { .. } => Err(AuthError::NotAsked),
         }
     }
 }

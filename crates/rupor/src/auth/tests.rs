@@ -74,7 +74,7 @@ fn demo_believes_the_query() {
         user(auth.identify(Some(&format!("{long}u")), [])),
         Err(AuthError::BadUser)
     );
-    assert_eq!(auth.first_message(&token("u")), Err(AuthError::NoToken));
+    assert_eq!(auth.first_message(&token("u")), Err(AuthError::NotAsked));
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn the_first_message_is_a_token_or_an_object_with_one() {
     }
     assert_eq!(
         jwt(true, true, false).first_message(&token),
-        Err(AuthError::NoToken)
+        Err(AuthError::NotAsked)
     );
 }
 

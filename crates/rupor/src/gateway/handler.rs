@@ -14,7 +14,7 @@ use super::conversation::Talk;
 use super::effects::topic_of_all;
 use super::rules::{Right, allows};
 use super::{Admitted, ConnectionId, Gateway, Publish, PublishError, Target, hub_id};
-use crate::auth::{Auth, Identity};
+use crate::auth::{Auth, AuthError, Identity};
 use crate::dialect::{self, Answer, Asked, Id};
 use crate::outlet::Outlet;
 use rupor_hub::{Kind, Refused};
@@ -181,10 +181,11 @@ impl WorkerHandler {
             Ok(identity) => identity,
             Err(error) => {
                 let text = error.to_string();
-                let answer = Answer::Error {
-                    code: UNAUTHORIZED.name,
-                    text: &text,
+                let code = match error {
+                    AuthError::NotAsked => "unsupported",
+                    _ => UNAUTHORIZED.name,
                 };
+                let answer = Answer::Error { code, text: &text };
                 Self::answer(connection, state.kind, &answer, id);
                 if state.phase == Phase::Unidentified {
                     Self::refuse(connection, state, UNAUTHORIZED);
