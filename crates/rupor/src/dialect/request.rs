@@ -9,7 +9,10 @@ pub(crate) const ID_BYTES_MAX: usize = 64;
 
 /// What a client calls a request, to know the answer by.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "id is a whole number or a text of at most 64 bytes"
+)]
 pub(crate) enum Id {
     /// A whole number.
     Number(i64),

@@ -6,7 +6,7 @@
 use super::request::ID_BYTES_MAX;
 use super::{Address, Answer, Asked, BadRequest, Dialect, Id, Request};
 use rupor_proto::{Frame, Message};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
@@ -71,10 +71,17 @@ struct Wire<'a> {
     id: Option<Id>,
     #[serde(borrow)]
     channel: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "given")]
     message: Option<&'a RawValue>,
     #[serde(borrow)]
     token: Option<Cow<'a, str>>,
+}
+
+/// A field that is there, also where it is `null`: that is a message too, as on the site's inlets.
+fn given<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// What is looked for in an object that cannot be read, so that the client knows which it was.

@@ -50,6 +50,7 @@ fn a_message_that_is_no_string_is_its_json_text() {
         ("1.50", "1.50"),
         ("{\"a\": [1, 2]}", "{\"a\": [1, 2]}"),
         ("true", "true"),
+        ("null", "null"),
         ("\"\"", ""),
     ] {
         let request = format!(r#"{{"type":"send","message":{json}}}"#);
@@ -100,6 +101,18 @@ fn what_is_wrong_is_named_and_its_id_found() {
     }
     let bad = V1.decode(Message::Binary(b"{}"), true).unwrap_err();
     assert_eq!(bad.code, "unsupported");
+}
+
+#[test]
+fn a_wrong_id_is_told_what_an_id_is() {
+    let bad = V1
+        .decode(Message::Text(r#"{"type":"ping","id":1.5}"#), true)
+        .unwrap_err();
+    assert!(
+        bad.text.starts_with("id is a whole number or a text"),
+        "{}",
+        bad.text
+    );
 }
 
 #[test]
