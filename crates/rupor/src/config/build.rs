@@ -60,9 +60,17 @@ pub(crate) fn config(mode: Mode, layer: &Layer) -> Result<Config, ConfigError> {
         publish_bytes_max: values.limit("limits.publish_bytes_max")?,
         publish_batch_max: values.limit("limits.publish_batch_max")?,
         inlet_connections_max: values.limit("limits.inlet_connections_max")?,
-        subscriptions_per_connection_max: values
-            .limit("limits.subscriptions_per_connection_max")?,
-        channels_max: values.limit("limits.channels_max")?,
+        hub: rupor_hub::Limits {
+            channels_max: values.limit("limits.channels_max")?,
+            subscriptions_per_connection_max: values
+                .limit("limits.subscriptions_per_connection_max")?,
+            connections_per_user_max: values.limit("limits.connections_per_user_max")?,
+            connections_per_cookie_max: values.limit("limits.connections_per_cookie_max")?,
+            cookie_bytes_max: values.limit("limits.cookie_bytes_max")?,
+            users_per_publication_max: values.limit("limits.users_per_publication_max")?,
+            // How long names may be is between sites and clients (docs/reference), not for one node to say.
+            ..rupor_hub::Limits::default()
+        },
         identify_deadline: values
             .limit("limits.identify_deadline_ms")
             .map(milliseconds)?,

@@ -152,9 +152,33 @@ static OWN: &[Definition] = &[
         "Channels that exist at a time. At it a subscription to a new one is refused",
     ),
     own(
+        "limits.connections_per_user_max",
+        "N",
+        "10000",
+        "Connections that one user has open at a time. The next one is closed with 3502",
+    ),
+    own(
+        "limits.connections_per_cookie_max",
+        "N",
+        "10000",
+        "Connections that one value of the cookie finds (`PHPSESSID` of a line). The next one opens, but the cookie does not find it: nobody is kept out by what others claim",
+    ),
+    own(
+        "limits.cookie_bytes_max",
+        "BYTES",
+        "256",
+        "Length of a cookie's value that finds its connection. A longer one does not",
+    ),
+    own(
+        "limits.users_per_publication_max",
+        "N",
+        "1000",
+        "Users that one publication names (`users`). Over it: an error, and nobody receives it",
+    ),
+    own(
         "limits.identify_deadline_ms",
         "MS",
         "5000",
-        "How long after the 101 a connection may stay without its token, when the first message carries it. Then 1008",
+        "How long after the 101 a connection may stay without its token, when the first message carries it. Then 3001",
     ),
 ];

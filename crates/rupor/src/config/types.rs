@@ -60,10 +60,8 @@ pub(crate) struct Config {
     pub(crate) inlet_connections_max: usize,
     /// Most publications in one HTTP API call.
     pub(crate) publish_batch_max: usize,
-    /// Most channels that one connection is subscribed to.
-    pub(crate) subscriptions_per_connection_max: usize,
-    /// Most channels that exist at a time.
-    pub(crate) channels_max: usize,
+    /// The hub's limits: users, channels, subscriptions.
+    pub(crate) hub: rupor_hub::Limits,
     /// How long a connection may stay unidentified after the 101, when the first message identifies it.
     pub(crate) identify_deadline: Duration,
 }
@@ -188,7 +186,8 @@ pub(crate) enum Who {
 /// Rights in the channels whose name matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ChannelRule {
-    /// A channel name; `*` at its end stands for any rest, `{user}` for the connection's own user.
+    /// A channel name; `*` at its end stands for any rest (after `{user}` without the character before `*`), `{user}` for
+    /// the connection's own user.
     pub(crate) name: String,
     /// Who may subscribe.
     pub(crate) subscribe: Who,

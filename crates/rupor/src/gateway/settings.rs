@@ -46,11 +46,7 @@ impl Settings {
     /// The gateway's part of a configuration.
     pub(crate) fn from_config(config: &Config) -> Self {
         Self {
-            limits: Limits {
-                channels_max: config.channels_max,
-                subscriptions_per_connection_max: config.subscriptions_per_connection_max,
-                ..Limits::default()
-            },
+            limits: config.hub.clone(),
             channels: config.channels.clone(),
             applications: config.applications.clone(),
             subprotocols: config.subprotocols.clone(),

@@ -159,6 +159,20 @@ fn a_user_has_a_limit_of_connections() {
     open.iter_mut().for_each(|client| client.expect_text("x"));
 }
 
+/// It was answered "a token is needed here" where none is ever looked at.
+#[test]
+fn a_token_that_nobody_asked_for_is_told_so() {
+    let site = Site::with(settings(), &config::Auth::None, Limits::default());
+    let mut client = site.connect_v1("/?user=anna");
+    client.receive_text();
+    client.send_text(r#"{"type":"auth","token":"x","id":1}"#);
+    let answer = client.receive_text();
+    assert!(answer.contains(r#""code":"unsupported""#), "{answer}");
+    assert!(answer.contains("no token is looked at"), "{answer}");
+    client.send_text(r#"{"type":"ping","id":2}"#);
+    client.expect_text(r#"{"type":"pong","id":2}"#);
+}
+
 #[test]
 fn the_first_message_says_who_it_is() {
     let site = Site::with(settings(), &first_message(), Limits::default());
@@ -267,4 +281,6 @@ fn the_reference_lists_every_close_code() {
         );
         assert!(page.contains(&line), "{line}");
     }
+    // The server's own.
+    assert!(page.contains("| 3008 | | "));
 }
