@@ -16,6 +16,9 @@ use tracing::debug;
 
 /// How much one read takes in, in bytes.
 const READ_BYTES: usize = 64 * 1024;
+/// How long one that has ended writing may read nothing of its last answers. No line waits for it any more, so it may be
+/// slow; one that has closed is noticed at once.
+const LAST_STALL: Duration = Duration::from_secs(10);
 /// How long somebody who was cut off may go on sending before the connection is torn down, so that the error line is
 /// not lost in a reset.
 const LINGER: Duration = Duration::from_secs(1);
@@ -194,16 +197,13 @@ impl<S: Stream, P: Publisher> Connection<S, P> {
     /// Writes the answers that wait, as long as they are read, and closes.
     async fn end(mut self) {
         self.input = Vec::new();
-        let stall = self.shared.limits.answers.stall;
         loop {
             self.answers.flush(|bytes| self.stream.try_write(bytes));
             if self.answers.waiting() == 0 {
                 break;
             }
-            if timeout(stall, self.stream.ready(Interest::WRITABLE))
-                .await
-                .is_err()
-            {
+            let ready = timeout(LAST_STALL, self.stream.ready(Interest::WRITABLE)).await;
+            if !matches!(ready, Ok(Ok(()))) {
                 debug!("a writer of lines did not read its last answers");
                 break;
             }

@@ -387,7 +387,7 @@ fn one_who_asks_and_waits_is_answered_at_once() {
 
 #[test]
 fn pipelining_with_a_reader_answers_everything() {
-    const LINES: usize = 200_000;
+    const LINES: usize = 60_000;
     for over in BOTH {
         let served = Served::new(over);
         let mut writer = served.connect();
