@@ -37,6 +37,11 @@ pub enum PeerError {
     CloseReasonNotUtf8,
     /// A text message that is not UTF-8 (§8.1).
     TextNotUtf8,
+    /// A compressed message that is not DEFLATE, or not all of it (RFC 7692 §7.2.2).
+    DeflateInvalid,
+    /// A compressed message that refers to bytes beyond the agreed window, or before its own
+    /// beginning though each message was to be compressed on its own (RFC 7692 §7.1).
+    DeflateDistance,
     /// A message over [`Limits::message_bytes_max`](crate::Limits::message_bytes_max).
     MessageTooBig,
     /// A message over [`Limits::frames_per_message_max`](crate::Limits::frames_per_message_max).
@@ -69,8 +74,11 @@ impl PeerError {
             | Self::ContinuationWithoutStart
             | Self::MessageInsideMessage
             | Self::CloseOneByte
-            | Self::CloseCodeNotAllowed(_) => CloseCode::PROTOCOL_ERROR,
-            Self::CloseReasonNotUtf8 | Self::TextNotUtf8 => CloseCode::INVALID_PAYLOAD,
+            | Self::CloseCodeNotAllowed(_)
+            | Self::DeflateDistance => CloseCode::PROTOCOL_ERROR,
+            Self::CloseReasonNotUtf8 | Self::TextNotUtf8 | Self::DeflateInvalid => {
+                CloseCode::INVALID_PAYLOAD
+            }
             Self::MessageTooBig => CloseCode::TOO_BIG,
             Self::TooManyFrames | Self::MessageTooSlow | Self::TooManyControlFrames => {
                 CloseCode::POLICY
@@ -96,6 +104,8 @@ impl PeerError {
             Self::CloseCodeNotAllowed(_) => "close code not allowed",
             Self::CloseReasonNotUtf8 => "close reason is not UTF-8",
             Self::TextNotUtf8 => "text is not UTF-8",
+            Self::DeflateInvalid => "compressed message is not DEFLATE",
+            Self::DeflateDistance => "compressed message refers beyond its window",
             Self::MessageTooBig => "message too big",
             Self::TooManyFrames => "too many frames in a message",
             Self::MessageTooSlow => "message took too long",
@@ -140,6 +150,10 @@ pub enum ApiMisuse {
     CloseReasonTooLong,
     /// A subprotocol that the client did not offer, or that is not a token, or is there twice.
     Subprotocol,
+    /// An extension that the client did not offer in this way.
+    Extension,
+    /// A [`Frame`](crate::Frame) on a client's connection, whose frames must be masked.
+    FrameUnmasked,
     /// A header name that is not a token, or that the handshake writes itself.
     HeaderName,
     /// A header value (or host, or request target) with a byte that would end or break the line.
@@ -157,6 +171,8 @@ impl fmt::Display for ApiMisuse {
             Self::CloseCodeNotAllowed(_) => "a close code that may not be sent",
             Self::CloseReasonTooLong => "close reason over 123 bytes",
             Self::Subprotocol => "a subprotocol that was not offered or is no token",
+            Self::Extension => "an extension that was not offered in this way",
+            Self::FrameUnmasked => "a client cannot send unmasked frames",
             Self::HeaderName => "a header name that is reserved or no token",
             Self::HeaderValue => "a header value with forbidden bytes",
         })

@@ -39,6 +39,7 @@ mod readme {}
 
 mod close;
 mod connection;
+mod deflate;
 mod error;
 mod event;
 mod frame;
@@ -49,6 +50,7 @@ mod time;
 
 pub use close::CloseCode;
 pub use connection::{Connection, State};
+pub use deflate::{DeflateAgreement, DeflateConfig, DeflateOffer, DeflatePool, Outgoing};
 pub use error::{ApiMisuse, PeerError};
 pub use event::{Close, Control, Event, Initiator};
 pub use frame::Frame;

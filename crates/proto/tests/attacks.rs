@@ -8,68 +8,17 @@
     reason = "a test may panic"
 )]
 
+mod heap;
 mod wire;
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-    mem,
-};
+use std::mem;
 
+use heap::measure;
 use rupor_proto::{Config, Connection, Event, Limits, Message, PeerError};
 use wire::{
     BINARY, CLOSE, CONTINUATION, FIN, NOW, PING, PONG, ROLES, Role, Seen, TEXT, Width, feed,
     feed_pieces, raw, wide,
 };
-
-/// The system's allocator, counting for each thread: the tests do not disturb each other.
-struct Counting;
-
-thread_local! {
-    static HELD: Cell<usize> = const { Cell::new(0) };
-    static TAKEN: Cell<usize> = const { Cell::new(0) };
-    static CALLS: Cell<usize> = const { Cell::new(0) };
-}
-
-#[allow(unsafe_code, reason = "an allocator cannot be written without")]
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        HELD.set(HELD.get().wrapping_add(layout.size()));
-        TAKEN.set(TAKEN.get().wrapping_add(layout.size()));
-        CALLS.set(CALLS.get().wrapping_add(1));
-        // SAFETY: the caller keeps to the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.set(HELD.get().wrapping_sub(layout.size()));
-        // SAFETY: the caller keeps to the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// What a call did: bytes it left on the heap, bytes it took in all, allocations.
-#[derive(Debug)]
-struct Heap {
-    held: isize,
-    taken: usize,
-    calls: usize,
-}
-
-fn measure<T>(work: impl FnOnce() -> T) -> (Heap, T) {
-    let (held, taken, calls) = (HELD.get(), TAKEN.get(), CALLS.get());
-    let result = work();
-    let heap = Heap {
-        held: HELD.get().wrapping_sub(held).cast_signed(),
-        taken: TAKEN.get().wrapping_sub(taken),
-        calls: CALLS.get().wrapping_sub(calls),
-    };
-    (heap, result)
-}
 
 /// Feeds without the copies of `feed`; how many events, and the last error.
 fn drive(

@@ -1,11 +1,13 @@
 //! One WebSocket, from the first byte behind its handshake to its end.
 //!
-//! This file has the state and all that is sent; `receive.rs` takes input apart, `timers.rs` keeps
-//! the deadlines and the allowance of control frames.
+//! This file has the state and all that is sent; `receive.rs` takes input apart, `deflated.rs` has
+//! what a connection with permessage-deflate can do besides, `timers.rs` keeps the deadlines and the
+//! allowance of control frames.
 //!
 //! Invariants: nothing is written behind our Close frame; `unfinished` is there only while a frame
 //! or message has begun and not ended, and only while the connection is open or closing.
 
+mod deflated;
 mod receive;
 mod timers;
 
@@ -18,6 +20,7 @@ use self::{
 };
 use crate::{
     ApiMisuse, Close, CloseCode, Config, Control, Event, Initiator, Kind, Message, PeerError, Time,
+    deflate,
     frame::{Opcode, encode},
     message::utf8::Utf8,
 };
@@ -54,6 +57,8 @@ pub struct Connection {
     /// Of a client; a server has none.
     masking_keys: Option<MaskingKeys>,
     unfinished: Option<Box<Unfinished>>,
+    /// There if permessage-deflate was agreed to.
+    deflate: Option<Box<deflate::Context>>,
     /// Open: when to ping next. Closing: when to wait no longer for the peer's Close frame.
     due: Time,
     /// When the silence after a Ping of ours has lasted too long.
@@ -95,6 +100,7 @@ impl Connection {
             config,
             masking_keys,
             unfinished: None,
+            deflate: None,
             due: Time::NEVER,
             pong_due: Time::NEVER,
             allowance: ControlAllowance::default(),
@@ -108,22 +114,20 @@ impl Connection {
         connection
     }
 
-    /// Appends `message` to `out` as one frame.
+    /// Appends `message` to `out` as one frame. It is never compressed.
     ///
     /// # Errors
     ///
     /// [`ApiMisuse::NotOpen`], [`ApiMisuse::FragmentUnfinished`].
     pub fn send(&mut self, message: Message<'_>, out: &mut Vec<u8>) -> Result<(), ApiMisuse> {
-        self.check_open()?;
-        if self.sending.is_some() {
-            return Err(ApiMisuse::FragmentUnfinished);
-        }
+        self.check_message()?;
         self.write_frame(true, Opcode::from(message.kind()), message.as_bytes(), out);
         Ok(())
     }
 
     /// Appends one fragment of a message of this kind to `out`; `last` ends the message. Text may
-    /// be cut anywhere, also inside a character. Pings, Pongs and Close may go in between.
+    /// be cut anywhere, also inside a character. Pings, Pongs and Close may go in between. It is
+    /// never compressed.
     ///
     /// # Errors
     ///
@@ -247,6 +251,15 @@ impl Connection {
         }
     }
 
+    /// Whether a message may begin now.
+    fn check_message(&self) -> Result<(), ApiMisuse> {
+        self.check_open()?;
+        if self.sending.is_some() {
+            return Err(ApiMisuse::FragmentUnfinished);
+        }
+        Ok(())
+    }
+
     fn send_control(
         &mut self,
         opcode: Opcode,
@@ -292,6 +305,7 @@ impl Connection {
     fn end(&mut self, close: Close) -> Event<'static> {
         self.state = State::Closed;
         self.unfinished = None;
+        self.deflate = None;
         self.due = Time::NEVER;
         self.pong_due = Time::NEVER;
         Event::Closed(close)

@@ -9,18 +9,14 @@ use core::mem;
 
 use super::{Connection, State};
 use crate::{
-    Close, CloseCode, Control, Event, Initiator, PeerError, Time,
+    Close, CloseCode, Control, DeflatePool, Event, Initiator, PeerError, Time,
     frame::{
         Opcode,
         header::{self, HEADER_BYTES_MAX, Header, Rules},
         mask,
     },
-    message::assembly::{self, Assembly},
+    message::assembly::{self, Assembly, Finished},
 };
-
-/// The reserved bits that negotiated extensions use. No extension is implemented; one that is sets
-/// its bit here from what the handshake agreed to, and is handed the bit by the header.
-const RESERVED_ALLOWED: u8 = 0;
 
 /// What has begun and not ended.
 pub(super) struct Unfinished {
@@ -91,18 +87,31 @@ impl Connection {
     /// A message that lies in one whole frame of `input` is unmasked there and borrowed from it;
     /// one that comes in pieces is put together and handed out owned. Behind
     /// [`Event::Closed`] all input is discarded.
+    ///
+    /// On a connection with permessage-deflate use [`receive_with`](Self::receive_with): this one
+    /// makes a pool of its own for each compressed message.
     pub fn receive<'a>(
         &mut self,
         input: &mut &'a mut [u8],
         now: Time,
         out: &mut Vec<u8>,
     ) -> Option<Event<'a>> {
+        self.receive_events(input, now, out, None)
+    }
+
+    pub(super) fn receive_events<'a>(
+        &mut self,
+        input: &mut &'a mut [u8],
+        now: Time,
+        out: &mut Vec<u8>,
+        mut pool: Option<&mut DeflatePool>,
+    ) -> Option<Event<'a>> {
         if !input.is_empty() {
             // Any byte is a sign of life.
             self.pong_due = Time::NEVER;
         }
         while !input.is_empty() && self.state != State::Closed {
-            match self.receive_frame(input, now, out) {
+            match self.receive_frame(input, now, out, pool.as_deref_mut()) {
                 Ok(Some(event)) => return Some(event),
                 Ok(None) => {}
                 Err(error) => return Some(self.fail(error, out)),
@@ -118,13 +127,14 @@ impl Connection {
         input: &mut &'a mut [u8],
         now: Time,
         out: &mut Vec<u8>,
+        pool: Option<&mut DeflatePool>,
     ) -> Result<Option<Event<'a>>, PeerError> {
         if let Some(frame) = self
             .unfinished
             .as_ref()
             .and_then(|unfinished| unfinished.frame)
         {
-            return self.receive_payload(frame, input, now, out);
+            return self.receive_payload(frame, input, now, out, pool);
         }
         let Some(frame) = self.receive_header(input, now)? else {
             return Ok(None);
@@ -138,11 +148,11 @@ impl Connection {
                     mask::apply(payload, key);
                 }
                 self.free_unfinished();
-                self.whole_frame(frame.opcode, payload, out)
+                self.whole_frame(&frame, payload, out, pool)
             }
             _ => {
                 self.begin_payload(&frame, now);
-                self.receive_payload(frame, input, now, out)
+                self.receive_payload(frame, input, now, out, pool)
             }
         }
     }
@@ -159,7 +169,7 @@ impl Connection {
                 .unfinished
                 .as_ref()
                 .is_some_and(|it| it.message.is_some()),
-            reserved_allowed: RESERVED_ALLOWED,
+            deflate: self.deflate.is_some(),
         };
         if self
             .unfinished
@@ -231,8 +241,9 @@ impl Connection {
         input: &mut &'a mut [u8],
         now: Time,
         out: &mut Vec<u8>,
+        pool: Option<&mut DeflatePool>,
     ) -> Result<Option<Event<'a>>, PeerError> {
-        let bytes_max = self.config.limits.message_bytes_max;
+        let limits = &self.config.limits;
         let unfinished = self.unfinished.get_or_insert_with(|| Unfinished::new(now));
         let len = usize::try_from(frame.payload_len).unwrap_or(usize::MAX);
         let piece = take_front(input, len);
@@ -247,7 +258,7 @@ impl Connection {
             let bytes_max = if frame.fin {
                 message.len().saturating_add(len)
             } else {
-                bytes_max
+                message.bytes_max(limits)
             };
             message.append(piece, bytes_max)?;
         }
@@ -270,21 +281,29 @@ impl Connection {
         let Some(message) = message else {
             return Ok(None);
         };
-        Ok(message.finish()?.map(Event::Message))
+        match message.finish()? {
+            Finished::Message(message) => Ok(Some(Event::Message(message))),
+            Finished::Compressed(kind, payload) => self.inflate(kind, &payload, pool).map(Some),
+            Finished::Dropped => Ok(None),
+        }
     }
 
     /// A frame that is not one of several, unmasked where it lies.
     fn whole_frame<'a>(
         &mut self,
-        opcode: Opcode,
+        frame: &Header,
         payload: &'a [u8],
         out: &mut Vec<u8>,
+        pool: Option<&mut DeflatePool>,
     ) -> Result<Option<Event<'a>>, PeerError> {
-        let Some(kind) = opcode.kind() else {
-            return self.control_frame(opcode, payload, out);
+        let Some(kind) = frame.opcode.kind() else {
+            return self.control_frame(frame.opcode, payload, out);
         };
         if self.state != State::Open {
             return Ok(None);
+        }
+        if frame.compressed {
+            return self.inflate(kind, payload, pool).map(Some);
         }
         Ok(Some(Event::Message(assembly::whole(kind, payload)?)))
     }

@@ -4,6 +4,9 @@ use alloc::vec::Vec;
 
 use super::{Opcode, header::HEADER_BYTES_MAX, mask};
 
+/// RSV1: the payload is compressed (RFC 7692 §6).
+const COMPRESSED: u8 = 0x40;
+
 /// Appends a whole frame to `out`, masked if there is a key.
 pub(crate) fn frame(
     out: &mut Vec<u8>,
@@ -12,8 +15,23 @@ pub(crate) fn frame(
     payload: &[u8],
     masking_key: Option<[u8; 4]>,
 ) {
+    let fin = if fin { 0x80 } else { 0 };
+    any_frame(out, fin | opcode.bits(), payload, masking_key);
+}
+
+/// Appends a message frame whose payload permessage-deflate has made.
+pub(crate) fn compressed_frame(
+    out: &mut Vec<u8>,
+    opcode: Opcode,
+    payload: &[u8],
+    masking_key: Option<[u8; 4]>,
+) {
+    any_frame(out, 0x80 | COMPRESSED | opcode.bits(), payload, masking_key);
+}
+
+fn any_frame(out: &mut Vec<u8>, first: u8, payload: &[u8], masking_key: Option<[u8; 4]>) {
     out.reserve(HEADER_BYTES_MAX.saturating_add(payload.len()));
-    header(out, fin, opcode, payload.len(), masking_key);
+    header(out, first, payload.len(), masking_key);
     let start = out.len();
     out.extend_from_slice(payload);
     if let Some(key) = masking_key
@@ -24,18 +42,7 @@ pub(crate) fn frame(
 }
 
 /// Appends a frame header to `out`; the length takes as few bytes as it can (RFC 6455 §5.2).
-fn header(
-    out: &mut Vec<u8>,
-    fin: bool,
-    opcode: Opcode,
-    payload_len: usize,
-    masking_key: Option<[u8; 4]>,
-) {
-    let first = if fin {
-        0x80 | opcode.bits()
-    } else {
-        opcode.bits()
-    };
+fn header(out: &mut Vec<u8>, first: u8, payload_len: usize, masking_key: Option<[u8; 4]>) {
     let mask_bit = if masking_key.is_some() { 0x80 } else { 0 };
     match (u8::try_from(payload_len), u16::try_from(payload_len)) {
         (Ok(len @ ..=125), _) => out.extend_from_slice(&[first, mask_bit | len]),

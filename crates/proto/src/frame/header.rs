@@ -10,6 +10,8 @@ pub(crate) const CONTROL_BYTES_MAX: u64 = 125;
 
 const FIN: u8 = 0x80;
 const RESERVED: u8 = 0x70;
+/// RSV1: the message is compressed (RFC 7692 §6).
+const COMPRESSED: u8 = 0x40;
 const MASK: u8 = 0x80;
 
 /// A decoded header.
@@ -17,6 +19,8 @@ const MASK: u8 = 0x80;
 pub(crate) struct Header {
     pub(crate) fin: bool,
     pub(crate) opcode: Opcode,
+    /// Of a message's first frame: the message is compressed.
+    pub(crate) compressed: bool,
     pub(crate) payload_len: u64,
     pub(crate) masking_key: Option<[u8; 4]>,
 }
@@ -28,8 +32,8 @@ pub(crate) struct Rules {
     pub(crate) masked: bool,
     /// Whether a fragmented message is unfinished.
     pub(crate) message_open: bool,
-    /// The reserved bits, in their place in the first byte, that negotiated extensions use.
-    pub(crate) reserved_allowed: u8,
+    /// Whether permessage-deflate was negotiated.
+    pub(crate) deflate: bool,
 }
 
 /// Decodes the header at the front of `bytes` and says how many of them it takes. `None`: more
@@ -73,6 +77,7 @@ pub(crate) fn decode(bytes: &[u8], rules: Rules) -> Result<Option<(Header, usize
         Header {
             fin,
             opcode,
+            compressed: first & COMPRESSED != 0,
             payload_len,
             masking_key,
         },
@@ -81,12 +86,17 @@ pub(crate) fn decode(bytes: &[u8], rules: Rules) -> Result<Option<(Header, usize
 }
 
 fn first_byte(byte: u8, rules: Rules) -> Result<(bool, Opcode), PeerError> {
-    if byte & RESERVED & !rules.reserved_allowed != 0 {
+    let allowed = if rules.deflate { COMPRESSED } else { 0 };
+    if byte & RESERVED & !allowed != 0 {
         return Err(PeerError::ReservedBits);
     }
     let Some(opcode) = Opcode::from_bits(byte) else {
         return Err(PeerError::ReservedOpcode(byte & 0x0f));
     };
+    // Only the first frame of a message says whether it is compressed (RFC 7692 §6.1).
+    if byte & COMPRESSED != 0 && opcode.kind().is_none() {
+        return Err(PeerError::ReservedBits);
+    }
     let fin = byte & FIN != 0;
     match opcode {
         Opcode::Continuation if !rules.message_open => Err(PeerError::ContinuationWithoutStart),

@@ -4,7 +4,7 @@ use alloc::{sync::Arc, vec::Vec};
 use core::fmt;
 
 use super::{Opcode, encode};
-use crate::Message;
+use crate::{Kind, Message};
 
 /// One whole, unfragmented, unmasked message frame, encoded once and cheap to clone.
 ///
@@ -13,6 +13,7 @@ use crate::Message;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     bytes: Arc<[u8]>,
+    kind: Kind,
     payload_len: usize,
 }
 
@@ -29,6 +30,7 @@ impl Frame {
         );
         Self {
             bytes: bytes.into(),
+            kind: message.kind(),
             payload_len: message.len(),
         }
     }
@@ -36,6 +38,24 @@ impl Frame {
     /// The frame as it goes on the wire.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    pub(crate) fn bytes(&self) -> Arc<[u8]> {
+        Arc::clone(&self.bytes)
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(crate) fn payload(&self) -> &[u8] {
+        let header = self.bytes.len().saturating_sub(self.payload_len);
+        self.bytes.get(header..).unwrap_or_default()
+    }
+
+    /// Whether it is a clone of the other.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.bytes, &other.bytes)
     }
 
     /// Bytes of its payload.

@@ -8,7 +8,7 @@ use super::{
     response::write_header,
     syntax::{check_header, is_token, is_visible, list},
 };
-use crate::ApiMisuse;
+use crate::{ApiMisuse, DeflateAgreement, DeflateConfig};
 
 /// A handshake in progress, client role.
 #[derive(Clone)]
@@ -16,6 +16,8 @@ pub struct ClientHandshake {
     request: Vec<u8>,
     accept: String,
     subprotocols: Vec<String>,
+    /// What was offered of permessage-deflate.
+    deflate: Option<DeflateConfig>,
     progress: HeadProgress,
 }
 
@@ -25,6 +27,8 @@ pub struct ClientHandshake {
 pub struct Accepted {
     /// The subprotocol that the server chose, one of those offered.
     pub subprotocol: Option<String>,
+    /// permessage-deflate, if it was offered and the server agreed to it.
+    pub deflate: Option<DeflateAgreement>,
 }
 
 impl ClientHandshake {
@@ -88,8 +92,27 @@ impl ClientHandshake {
             request,
             accept: key::accept(&key),
             subprotocols: offered,
+            deflate: None,
             progress: HeadProgress::default(),
         })
+    }
+
+    /// Also offers permessage-deflate: what [`Accepted::deflate`] then has is what the server
+    /// agreed to.
+    #[must_use]
+    pub fn offer_deflate(mut self, config: &DeflateConfig) -> Self {
+        if self.deflate.is_none() {
+            let head_len = self.request.len().saturating_sub(2);
+            self.request.truncate(head_len);
+            write_header(
+                &mut self.request,
+                "Sec-WebSocket-Extensions",
+                &config.offer(),
+            );
+            self.request.extend_from_slice(b"\r\n");
+            self.deflate = Some(config.clone());
+        }
+        self
     }
 
     /// The bytes to send.
@@ -147,7 +170,15 @@ impl ClientHandshake {
         if accepts.next() != Some(self.accept.as_bytes()) || accepts.next().is_some() {
             return Err(ResponseError::BadAccept);
         }
-        if values("sec-websocket-extensions").any(|value| list::elements(value).next().is_some()) {
+        let extensions: Vec<_> = values("sec-websocket-extensions")
+            .filter(|value| list::elements(value).next().is_some())
+            .collect();
+        let deflate = match &self.deflate {
+            _ if extensions.is_empty() => None,
+            Some(offered) => offered.check_response(&extensions),
+            None => None,
+        };
+        if deflate.is_none() && !extensions.is_empty() {
             return Err(ResponseError::ExtensionNotOffered);
         }
         let mut protocols = values("sec-websocket-protocol");
@@ -159,7 +190,10 @@ impl ClientHandshake {
             }
             (Some(_), Some(_)) => return Err(ResponseError::BadSubprotocol),
         };
-        Ok(Accepted { subprotocol })
+        Ok(Accepted {
+            subprotocol,
+            deflate,
+        })
     }
 }
 

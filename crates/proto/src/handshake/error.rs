@@ -63,7 +63,7 @@ pub enum ResponseError {
     BadAccept,
     /// A subprotocol that was not offered, or more than one.
     BadSubprotocol,
-    /// An extension, though none was offered.
+    /// An extension that was not offered, or not in this way (RFC 6455 §9.1, RFC 7692 §7.1).
     ExtensionNotOffered,
 }
 

@@ -8,6 +8,7 @@
 
 mod client;
 mod error;
+pub(crate) mod extensions;
 mod head;
 mod key;
 mod response;
@@ -17,5 +18,5 @@ mod upgrade;
 pub use client::{Accepted, ClientHandshake};
 pub use error::{HandshakeError, ResponseError};
 pub use head::{HeadLimits, HeadProgress, HttpVersion, RequestHead, parse_request};
-pub use response::write_response;
+pub use response::{write_response, write_response_with};
 pub use upgrade::{Upgrade, select_subprotocol};

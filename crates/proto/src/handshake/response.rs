@@ -1,12 +1,12 @@
 //! The server's `101` (RFC 6455 §4.2.2).
 
-use alloc::vec::Vec;
+use alloc::{string::ToString, vec::Vec};
 
 use super::{
     Upgrade,
     syntax::{check_header, is_token},
 };
-use crate::ApiMisuse;
+use crate::{ApiMisuse, DeflateAgreement};
 
 /// Appends the `101 Switching Protocols` that accepts `upgrade` to `out`. At an error nothing is
 /// appended.
@@ -22,6 +22,25 @@ pub fn write_response(
     headers: &[(&str, &str)],
     out: &mut Vec<u8>,
 ) -> Result<(), ApiMisuse> {
+    write_response_with(upgrade, subprotocol, None, headers, out)
+}
+
+/// [`write_response`] with the answer to an offer of permessage-deflate.
+///
+/// # Errors
+///
+/// As for [`write_response`], and [`ApiMisuse::Extension`] for an agreement that answers none of
+/// this client's offers.
+pub fn write_response_with(
+    upgrade: &Upgrade,
+    subprotocol: Option<&str>,
+    deflate: Option<&DeflateAgreement>,
+    headers: &[(&str, &str)],
+    out: &mut Vec<u8>,
+) -> Result<(), ApiMisuse> {
+    if deflate.is_some_and(|agreed| !upgrade.deflate_offers.iter().any(|it| agreed.answers(it))) {
+        return Err(ApiMisuse::Extension);
+    }
     if let Some(name) = subprotocol
         && !(is_token(name.as_bytes()) && upgrade.subprotocols.iter().any(|it| it == name))
     {
@@ -37,6 +56,9 @@ pub fn write_response(
     write_header(out, "Sec-WebSocket-Accept", &upgrade.accept_key());
     if let Some(name) = subprotocol {
         write_header(out, "Sec-WebSocket-Protocol", name);
+    }
+    if let Some(agreed) = deflate {
+        write_header(out, "Sec-WebSocket-Extensions", &agreed.to_string());
     }
     for (name, value) in headers {
         write_header(out, name, value);

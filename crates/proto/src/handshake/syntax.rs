@@ -15,6 +15,8 @@ pub(super) fn is_token(bytes: &[u8]) -> bool {
 
 /// Comma-separated lists (RFC 9110 §5.6.1).
 pub(super) mod list {
+    use super::trim;
+
     /// The elements, trimmed; empty ones are left out, as the RFC has it.
     pub(in super::super) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
         value
@@ -27,13 +29,14 @@ pub(super) mod list {
     pub(in super::super) fn contains(value: &[u8], token: &str) -> bool {
         elements(value).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
     }
+}
 
-    fn trim(mut bytes: &[u8]) -> &[u8] {
-        while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
-            bytes = rest;
-        }
-        bytes
+/// Without the spaces and tabs at both ends.
+pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
     }
+    bytes
 }
 
 /// Headers that the handshake writes itself or that have no place in one. All that begin with

@@ -7,11 +7,12 @@ use super::{
     HandshakeError, HttpVersion, key,
     syntax::{is_token, is_visible, list},
 };
+use crate::DeflateOffer;
 
 /// A request that may become a WebSocket: everything that RFC 6455 §4.2.1 asks for was there.
 ///
-/// Extension offers are not looked at: none is implemented, and a server may decline all by
-/// silence (RFC 6455 §9.1).
+/// Offers of extensions never fail an upgrade: of permessage-deflate the well-formed ones are here,
+/// all others are declined by silence (RFC 6455 §9.1).
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Upgrade {
@@ -23,6 +24,10 @@ pub struct Upgrade {
     pub origin: Option<String>,
     /// The offered subprotocols in the client's order, each a token, no two the same.
     pub subprotocols: Vec<String>,
+    /// The well-formed offers of permessage-deflate in the client's order, for
+    /// [`DeflateConfig::accept`](crate::DeflateConfig::accept). No more than
+    /// [`OFFERS_MAX`](DeflateOffer::OFFERS_MAX) are looked at.
+    pub deflate_offers: Vec<DeflateOffer>,
 }
 
 /// The headers that matter, while they are gathered.
@@ -37,6 +42,7 @@ struct Gathered<'h> {
     body: bool,
     subprotocols: Vec<&'h [u8]>,
     bad_subprotocols: bool,
+    deflate_offers: Vec<DeflateOffer>,
 }
 
 /// A header that may come once.
@@ -82,6 +88,8 @@ impl<'h> Gathered<'h> {
             self.versions.add(value);
         } else if is("sec-websocket-protocol") {
             self.add_subprotocols(value);
+        } else if is("sec-websocket-extensions") {
+            DeflateOffer::gather(value, &mut self.deflate_offers);
         } else if is("content-length") || is("transfer-encoding") {
             self.body = true;
         }
@@ -176,6 +184,7 @@ impl Upgrade {
             host: host.into(),
             origin: origin.map(String::from),
             subprotocols,
+            deflate_offers: gathered.deflate_offers,
         })
     }
 

@@ -21,6 +21,8 @@ pub(crate) struct Assembly {
 enum Buffer {
     Text(String, Utf8),
     Binary(Vec<u8>),
+    /// Compressed (RFC 7692): inflated when it is complete.
+    Compressed(Kind, Vec<u8>),
     /// Nobody wants it any more, but its end must still be found.
     Dropped,
 }
@@ -29,6 +31,7 @@ impl Assembly {
     /// A message that begins with this frame, which has passed [`check_first_frame`].
     pub(crate) fn new(kind: Kind, first: &Header) -> Self {
         let buffer = match kind {
+            _ if first.compressed => Buffer::Compressed(kind, Vec::new()),
             Kind::Text => Buffer::Text(String::new(), Utf8::default()),
             Kind::Binary => Buffer::Binary(Vec::new()),
         };
@@ -59,15 +62,18 @@ impl Assembly {
     ) -> Result<(), PeerError> {
         if !matches!(self.buffer, Buffer::Dropped) {
             self.frames = self.frames.saturating_add(weight(header));
-            check_limits(self.len(), self.frames, header, limits)?;
+            check_limits(
+                self.len(),
+                self.frames,
+                header,
+                self.bytes_max(limits),
+                limits,
+            )?;
         }
         Ok(())
     }
 
     /// Adds unmasked payload. `bytes_max`: no message that this can become is longer.
-    ///
-    /// (An extension that transforms payloads sits before this call, and before the borrowed
-    /// message of [`whole`]; what it puts out counts against the limits again.)
     pub(crate) fn append(&mut self, piece: &[u8], bytes_max: usize) -> Result<(), PeerError> {
         let needed = self.len().saturating_add(piece.len());
         match &mut self.buffer {
@@ -77,7 +83,7 @@ impl Assembly {
                 utf8.push(piece, |part| text.push_str(part))
                     .map_err(|_| PeerError::TextNotUtf8)
             }
-            Buffer::Binary(bytes) => {
+            Buffer::Binary(bytes) | Buffer::Compressed(_, bytes) => {
                 let capacity = grown(bytes.capacity(), needed, bytes_max);
                 bytes.reserve_exact(capacity.saturating_sub(bytes.len()));
                 bytes.extend_from_slice(piece);
@@ -91,20 +97,43 @@ impl Assembly {
     pub(crate) fn len(&self) -> usize {
         match &self.buffer {
             Buffer::Text(text, utf8) => text.len().saturating_add(utf8.pending_len()),
-            Buffer::Binary(bytes) => bytes.len(),
+            Buffer::Binary(bytes) | Buffer::Compressed(_, bytes) => bytes.len(),
             Buffer::Dropped => 0,
         }
     }
 
-    /// The message, now that its last byte was appended. `None` if it was dropped.
-    pub(crate) fn finish(self) -> Result<Option<Incoming<'static>>, PeerError> {
-        match self.buffer {
-            Buffer::Text(_, utf8) if !utf8.is_complete() => Err(PeerError::TextNotUtf8),
-            Buffer::Text(text, _) => Ok(Some(Incoming(Payload::OwnedText(text)))),
-            Buffer::Binary(bytes) => Ok(Some(Incoming(Payload::OwnedBinary(bytes)))),
-            Buffer::Dropped => Ok(None),
-        }
+    /// Bytes that its buffer may have.
+    pub(crate) fn bytes_max(&self, limits: &Limits) -> usize {
+        bytes_max(matches!(self.buffer, Buffer::Compressed(..)), limits)
     }
+
+    /// The message, now that its last byte was appended.
+    pub(crate) fn finish(self) -> Result<Finished, PeerError> {
+        Ok(match self.buffer {
+            Buffer::Text(_, utf8) if !utf8.is_complete() => return Err(PeerError::TextNotUtf8),
+            Buffer::Text(text, _) => Finished::Message(Incoming(Payload::OwnedText(text))),
+            Buffer::Binary(bytes) => Finished::Message(Incoming(Payload::OwnedBinary(bytes))),
+            Buffer::Compressed(kind, bytes) => Finished::Compressed(kind, bytes),
+            Buffer::Dropped => Finished::Dropped,
+        })
+    }
+}
+
+/// What all frames together are.
+pub(crate) enum Finished {
+    Message(Incoming<'static>),
+    Compressed(Kind, Vec<u8>),
+    Dropped,
+}
+
+/// A message that was inflated. Its text is checked here, at its end: before, there was none.
+pub(crate) fn inflated(kind: Kind, payload: Vec<u8>) -> Result<Incoming<'static>, PeerError> {
+    Ok(Incoming(match kind {
+        Kind::Text => {
+            Payload::OwnedText(String::from_utf8(payload).map_err(|_| PeerError::TextNotUtf8)?)
+        }
+        Kind::Binary => Payload::OwnedBinary(payload),
+    }))
 }
 
 /// A whole, unmasked message that lies in one frame of the input.
@@ -119,7 +148,13 @@ pub(crate) fn whole(kind: Kind, payload: &[u8]) -> Result<Incoming<'_>, PeerErro
 
 /// Checks the header of a frame that begins a message against the limits.
 pub(crate) fn check_first_frame(header: &Header, limits: &Limits) -> Result<(), PeerError> {
-    check_limits(0, weight(header), header, limits)
+    check_limits(
+        0,
+        weight(header),
+        header,
+        bytes_max(header.compressed, limits),
+        limits,
+    )
 }
 
 /// Checks a frame against the limits: the bytes of its message before it, the frames with it.
@@ -127,9 +162,10 @@ fn check_limits(
     bytes: usize,
     frames: u32,
     header: &Header,
+    bytes_max: usize,
     limits: &Limits,
 ) -> Result<(), PeerError> {
-    let room = limits.message_bytes_max.saturating_sub(bytes);
+    let room = bytes_max.saturating_sub(bytes);
     if usize::try_from(header.payload_len).map_or(true, |len| len > room) {
         return Err(PeerError::MessageTooBig);
     }
@@ -137,6 +173,18 @@ fn check_limits(
         return Err(PeerError::TooManyFrames);
     }
     Ok(())
+}
+
+/// Bytes that the frames of a message may have together. A compressed message of the largest size
+/// may be an eighth longer on the wire: that much the fixed code of DEFLATE can add, which a simple
+/// compressor uses for everything.
+fn bytes_max(compressed: bool, limits: &Limits) -> usize {
+    let max = limits.message_bytes_max;
+    if compressed {
+        max.saturating_add(max / 8).saturating_add(64)
+    } else {
+        max
+    }
 }
 
 /// For how many frames it counts. An empty frame that does not even end its message has no use but

@@ -1,0 +1,62 @@
+//! What connections take turns with: compressors, the tables of an inflater, a buffer, and the
+//! last message that was compressed for many.
+
+use alloc::{boxed::Box, vec::Vec};
+use core::fmt;
+
+use super::{
+    compress::{Compressors, Settings},
+    inflate::Inflater,
+    shared::Cache,
+};
+
+/// Lent to a connection for a call: [`receive_with`](crate::Connection::receive_with),
+/// [`send_deflated`](crate::Connection::send_deflated),
+/// [`share`](crate::Connection::share). One for each thread that carries connections is enough.
+///
+/// It is empty until it is used; then it has 4 KB for inflating, 140 to 380 KB for each window
+/// size and level that is compressed with, and a buffer for the message.
+#[derive(Default)]
+pub struct DeflatePool {
+    inflater: Option<Box<Inflater>>,
+    compressors: Compressors,
+    buffer: Vec<u8>,
+    pub(super) cache: Cache,
+}
+
+/// The buffer for compressed messages is given back when it is larger than this.
+const BUFFER_BYTES_KEPT: usize = 64 * 1024;
+
+impl DeflatePool {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub(super) fn inflater(&mut self) -> &mut Inflater {
+        self.inflater
+            .get_or_insert_with(|| Box::new(Inflater::new()))
+    }
+
+    /// Compresses `payload` behind `history`. `None`: it would not become shorter.
+    pub(super) fn compress(
+        &mut self,
+        settings: Settings,
+        history: &[u8],
+        payload: &[u8],
+    ) -> Option<&[u8]> {
+        if self.buffer.capacity() > BUFFER_BYTES_KEPT {
+            self.buffer = Vec::new();
+        }
+        let done = self
+            .compressors
+            .compress(settings, history, payload, &mut self.buffer);
+        (done && self.buffer.len() < payload.len()).then_some(self.buffer.as_slice())
+    }
+}
+
+impl fmt::Debug for DeflatePool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeflatePool").finish_non_exhaustive()
+    }
+}
