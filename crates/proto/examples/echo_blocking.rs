@@ -1,5 +1,5 @@
 //! An echo server over blocking sockets, one thread a connection: everything that a program has to
-//! bring along for rupor-proto is in `serve`.
+//! bring along for rupor-proto is in `serve`. It compresses if the client wants.
 //!
 //! ```sh
 //! cargo run --example echo_blocking -- 127.0.0.1:9001
@@ -21,8 +21,8 @@ use std::{
 };
 
 use rupor_proto::{
-    Config, Connection, Event, Limits, State, Time,
-    handshake::{HandshakeError, HeadLimits, HeadProgress, Upgrade, write_response},
+    Config, Connection, DeflateConfig, DeflatePool, Event, Limits, State, Time,
+    handshake::{HandshakeError, HeadLimits, HeadProgress, Upgrade, write_response_with},
 };
 
 /// How long a head may take.
@@ -79,11 +79,29 @@ fn read_upgrade(
     }
 }
 
+/// As much compression as the client wants, for test suites; DeflateConfig::default() suits a public
+/// server better.
+fn all_compression() -> DeflateConfig {
+    DeflateConfig {
+        server_no_context_takeover: false,
+        client_no_context_takeover: false,
+        server_window_bits_max: 15,
+        client_window_bits_max: 15,
+        message_bytes_min: 0,
+        takeover_message_bytes_min: 0,
+        ..DeflateConfig::default()
+    }
+}
+
 fn serve(mut stream: TcpStream, config: Arc<Config>) -> Result<()> {
     let (upgrade, mut first) = read_upgrade(&mut stream)?;
     let mut out = Vec::new();
-    match upgrade {
-        Ok(upgrade) => write_response(&upgrade, None, &[], &mut out)?,
+    let deflate = match upgrade {
+        Ok(upgrade) => {
+            let deflate = all_compression().accept(&upgrade.deflate_offers, None);
+            write_response_with(&upgrade, None, deflate.as_ref(), &[], &mut out)?;
+            deflate
+        }
         Err(error) => {
             let (status, body) = (error.status(), error.as_str());
             write!(out, "HTTP/1.1 {status} Refused\r\nConnection: close\r\n")?;
@@ -93,13 +111,16 @@ fn serve(mut stream: TcpStream, config: Arc<Config>) -> Result<()> {
             write!(out, "Content-Length: {}\r\n\r\n{body}", body.len())?;
             return Ok(stream.write_all(&out)?);
         }
-    }
+    };
 
     let epoch = Instant::now();
     let now = || Time::from_millis(u64::try_from(epoch.elapsed().as_millis()).unwrap_or(u64::MAX));
-    let mut connection = Connection::server(config, now(), 1);
+    let (mut connection, mut pool) = (Connection::server(config, now(), 1), DeflatePool::new());
+    if let Some(deflate) = &deflate {
+        connection = connection.with_deflate(deflate);
+    }
     // What the client sent behind its request are frames already.
-    echo(&mut connection, &mut first, now(), &mut out)?;
+    echo(&mut connection, &mut pool, &mut first, now(), &mut out)?;
     let mut buffer = vec![0; 64 * 1024];
     while connection.state() != State::Closed {
         stream.write_all(&out)?;
@@ -110,7 +131,13 @@ fn serve(mut stream: TcpStream, config: Arc<Config>) -> Result<()> {
         stream.set_read_timeout(wait.map(Duration::from_millis))?;
         match stream.read(&mut buffer) {
             Ok(0) => drop(connection.receive_eof(now())),
-            Ok(len) => echo(&mut connection, &mut buffer[..len], now(), &mut out)?,
+            Ok(len) => echo(
+                &mut connection,
+                &mut pool,
+                &mut buffer[..len],
+                now(),
+                &mut out,
+            )?,
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             Err(error) => return Err(error.into()),
         }
@@ -127,13 +154,14 @@ fn serve(mut stream: TcpStream, config: Arc<Config>) -> Result<()> {
 /// Answers all messages in `input`.
 fn echo(
     connection: &mut Connection,
+    pool: &mut DeflatePool,
     mut input: &mut [u8],
     now: Time,
     out: &mut Vec<u8>,
 ) -> Result<()> {
-    while let Some(event) = connection.receive(&mut input, now, out) {
+    while let Some(event) = connection.receive_with(pool, &mut input, now, out) {
         if let Event::Message(message) = event {
-            connection.send(message.as_message(), out)?;
+            connection.send_deflated(message.as_message(), pool, out)?;
         }
     }
     Ok(())

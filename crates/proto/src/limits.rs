@@ -5,7 +5,9 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Payload bytes of one received message, all its fragments together. Checked from the frame
-    /// header, before anything is stored. Over it: close code 1009.
+    /// header, before anything is stored. Of a compressed message it is what comes out, checked
+    /// while it is inflated; on the wire an eighth and 64 bytes more are allowed. Over it: close
+    /// code 1009.
     pub message_bytes_max: usize,
     /// Data frames of one received message. A zero-length frame that does not finish the message
     /// counts double. Over it: close code 1008.

@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 use proptest::{prelude::*, sample};
 use rupor_proto::{
-    ApiMisuse, CloseCode, Config, Connection, DeflateConfig, DeflatePool, Frame, Kind, Message,
-    Outgoing, PeerError,
+    ApiMisuse, CloseCode, Config, Connection, DeflateConfig, DeflatePool, Frame, Kind, Limits,
+    Message, Outgoing, PeerError,
 };
 use wire::{BINARY, CONTINUATION, FIN, NOW, PING, ROLES, Role, Seen, TEXT, frames, wide};
 use zlib::{ByHand, Compressor, Inflater, RSV1, agree, config};
@@ -181,7 +181,7 @@ proptest! {
         let mut pool = DeflatePool::new();
         let mut receivers: Vec<_> = kinds.iter().map(|&(takeover, window_bits)| {
             // Few windows, so that many receivers are alike, at least for a while.
-            let window_bits = if window_bits < 12 { 9 } else { 12 };
+            let window_bits = [9, 12, 12, 15][usize::from(window_bits - 9)];
             let connection = connect(Role::Server, &config(takeover, window_bits), wide());
             (connection, Inflater::new(takeover, window_bits), Vec::new(), Vec::new())
         }).collect();
@@ -214,6 +214,51 @@ proptest! {
                 .collect();
             prop_assert_eq!(received, expected);
         }
+    }
+
+    /// Whatever comes, right or wrong, compressed or not, also after our Close frame: the events do
+    /// not depend on the cuts.
+    #[test]
+    fn same_events_for_any_split(
+        role in sample::select(&ROLES[..]),
+        takeover: bool,
+        acts in prop::collection::vec((
+            sample::select(vec![
+                FIN | RSV1 | TEXT, FIN | RSV1 | BINARY, FIN | RSV1 | BINARY, FIN | TEXT, RSV1 | TEXT,
+                RSV1 | BINARY, CONTINUATION, CONTINUATION, FIN | CONTINUATION, FIN | CONTINUATION,
+                FIN | PING, FIN | RSV1 | PING, FIN | RSV1 | CONTINUATION,
+            ]),
+            payload(),
+            0..12_u8,
+        ), 1..12),
+        close_at in prop::option::weighted(0.2, any::<sample::Index>()),
+        sizes in prop::collection::vec(1..40_usize, 1..20),
+    ) {
+        let mut peer = Compressor::new(takeover, 10, 6);
+        let mut bytes = Vec::new();
+        for (first, payload, form) in &acts {
+            let compressed = peer.message(payload);
+            let mut content = if first & RSV1 == 0 && *form < 6 { payload } else { &compressed }.clone();
+            if *form == 0 {
+                content.truncate(content.len() / 2);
+            }
+            content.truncate(if first & 0x08 == 0 { 1000 } else { 125 });
+            bytes.extend(role.frame(*first, &content));
+        }
+        let cut = close_at.map_or(0, |index| index.index(bytes.len() + 1));
+        let limits = Limits { message_bytes_max: 700, ..wide().limits };
+        let run = |sizes: &[usize]| {
+            let mut connection = connect(role, &config(takeover, 10), Config { limits, ..wide() });
+            let mut seen = feed(&mut connection, None, &bytes[..cut], sizes);
+            if close_at.is_some() {
+                let _ = connection.close(CloseCode::NORMAL, "enough", NOW, &mut Vec::new());
+            }
+            seen.extend(feed(&mut connection, None, &bytes[cut..], sizes));
+            seen
+        };
+        let whole = run(&[usize::MAX]);
+        prop_assert_eq!(&run(&[1]), &whole);
+        prop_assert_eq!(&run(&sizes), &whole);
     }
 
     /// Noise that zlib can read is read to the same bytes; nothing that it refuses is read.

@@ -141,10 +141,10 @@ impl<const FAST: usize, const SYMBOLS: usize> Codes<FAST, SYMBOLS> {
 
     /// Builds the codes from the length of each symbol's code, 0 to 15; 0: it has none.
     ///
-    /// Too many codes are refused, and so are too few, but for none at all or, if `single`, one of
-    /// one bit, as zlib has it (RFC 1951 §3.2.7); a code that is missing is refused where it is
-    /// used.
-    pub(super) fn build(&mut self, lengths: &[u8], single: bool) -> Result<(), InflateError> {
+    /// Too many codes are refused, and so are too few, but for none at all or a single one of one
+    /// bit, as zlib has it (RFC 1951 §3.2.7); a code that is missing is refused where it is used.
+    /// (zlib refuses the single one among code lengths; no valid block can follow it anyway.)
+    pub(super) fn build(&mut self, lengths: &[u8]) -> Result<(), InflateError> {
         self.counts = [0; CODE_BITS_MAX + 1];
         for len in lengths {
             let count = self
@@ -171,7 +171,7 @@ impl<const FAST: usize, const SYMBOLS: usize> Codes<FAST, SYMBOLS> {
             *slot = start;
             start = start.wrapping_add(*count);
         }
-        if room > 0 && longest > usize::from(single) {
+        if room > 0 && longest > 1 {
             return Err(InflateError::Invalid);
         }
         for (symbol, len) in (0_u16..).zip(lengths) {

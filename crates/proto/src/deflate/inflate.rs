@@ -204,8 +204,8 @@ impl Inflater {
                 _ => 8,
             };
         }
-        self.literals.build(&lengths, false)?;
-        self.distances.build(&[5; DISTANCES], false)?;
+        self.literals.build(&lengths)?;
+        self.distances.build(&[5; DISTANCES])?;
         self.fixed = true;
         Ok(())
     }
@@ -227,7 +227,7 @@ impl Inflater {
             }
         }
         self.code_lengths
-            .build(lengths.first_chunk::<19>().unwrap_or(&[0; 19]), false)?;
+            .build(lengths.first_chunk::<19>().unwrap_or(&[0; 19]))?;
 
         let total = literals.wrapping_add(distances);
         let lengths = lengths.get_mut(..total).ok_or(InflateError::Invalid)?;
@@ -243,8 +243,8 @@ impl Inflater {
             return Err(InflateError::Invalid);
         }
         self.fixed = false;
-        self.literals.build(literals, true)?;
-        self.distances.build(distances, true)
+        self.literals.build(literals)?;
+        self.distances.build(distances)
     }
 
     /// The run-length code of the lengths of both alphabets, across the border between them.
