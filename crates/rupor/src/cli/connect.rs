@@ -41,7 +41,7 @@ pub(crate) struct ConnectArgs {
     /// Send this header with the request, as in "Cookie: PHPSESSID=q1w2e3"; may come several times
     #[arg(long, value_name = "NAME: VALUE", value_parser = parse_header)]
     header: Vec<(String, String)>,
-    /// Say that a page of this origin connects, as in https://example.org
+    /// Say that a page of this origin connects, as in `https://example.org`
     #[arg(long, value_name = "ORIGIN")]
     origin: Option<String>,
     /// Only listen: do not read standard input

@@ -51,7 +51,7 @@ pub(crate) struct PublishArgs {
     /// The line inlet of the server
     #[arg(long, value_name = "ADDRESS", default_value = "tcp://127.0.0.1:1234")]
     inlet: InletAddress,
-    /// Send by the HTTP API of this server instead, as in https://example.org
+    /// Send by the HTTP API of this server instead, as in `https://example.org`
     #[arg(long, value_name = "URL", conflicts_with = "inlet")]
     url: Option<String>,
     /// The key of the HTTP API; other users of this machine can read a command line, so better in the environment
