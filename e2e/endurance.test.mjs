@@ -70,15 +70,21 @@ test('after 2,000 connections that end in every way nothing is left of them', as
   assert.equal((await answer.json()).online, false);
 });
 
-test('without descriptors it waits, and serves again when there are some', async (t) => {
+test('when browsers have all descriptors they may have, the site still reaches them', async (t) => {
   const limit = ['-c', 'ulimit -n 64; exec "$0" "$@"'];
   const rupor = await demo(t, [], { under: ['sh', ...limit] });
   const listener = await Listener.open(t, `ws://${rupor.browsers}/?user=early`);
   const streams = Array.from({ length: 100 }, () => raw(rupor));
   t.after(() => streams.forEach((stream) => stream.destroy()));
-  await until('the limit is reached', (seen) => seen(descriptors(rupor)) >= 60);
+  await until('somebody is turned away', async (seen) => {
+    const late = await fetch(`http://${rupor.browsers}/healthz`, { headers: { Connection: 'close' } });
+    return seen(late.status) === 503;
+  });
 
-  // Who is there already notices nothing of it.
+  // Who is there already notices nothing of it, and the site's line finds a descriptor.
+  const site = connect(Number(rupor.inlet.split(':').pop()));
+  site.end('{"user":"early","message":"still here"}\n');
+  assert.deepEqual(await listener.messages(1), ['still here']);
   listener.ws.ping('there?');
   await inTime(new Promise((resolve) => listener.ws.once('pong', resolve)), 'a pong');
 

@@ -7,6 +7,7 @@
 pub(crate) mod arguments;
 mod banner;
 pub(crate) mod connect;
+mod descriptors;
 mod echo;
 pub(crate) mod publish;
 mod signals;

@@ -131,7 +131,12 @@ fn started(config: &Config) -> Result<Ending, Failure> {
         .enable_all()
         .build()
         .map_err(Failure::System)?;
-    let ending = serve(config, &runtime);
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let (config, warning) = super::descriptors::fit(config, &limits);
+    if let (Mode::Serve, Some(warning)) = (config.mode, warning) {
+        warn!("{warning}");
+    }
+    let ending = serve(&config, &runtime);
     runtime.shutdown_timeout(RUNTIME_END);
     ending
 }
@@ -152,12 +157,6 @@ fn serve(config: &Config, runtime: &Runtime) -> Result<Ending, Failure> {
     }
     if config.mode == Mode::Serve {
         for warning in super::warnings::of(config) {
-            warn!("{warning}");
-        }
-        let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-        if let Some(warning) =
-            super::warnings::of_descriptors(&limits, config.limits.connections_max)
-        {
             warn!("{warning}");
         }
     }

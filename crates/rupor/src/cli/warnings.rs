@@ -43,24 +43,9 @@ pub(super) fn of(config: &Config) -> Vec<String> {
     warnings
 }
 
-/// Whether the system lets this process have fewer descriptors than the connections it is to take. `limits` is what
-/// Linux shows as `/proc/self/limits`; where there is no such file, nothing is said.
-pub(super) fn of_descriptors(limits: &str, connections_max: usize) -> Option<String> {
-    let line = limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"))?;
-    let soft: usize = line.split_whitespace().next()?.parse().ok()?;
-    (soft < connections_max).then(|| {
-        format!(
-            "the system allows {soft} open files, so fewer connections than connections_max = {connections_max}: raise it \
-             with `ulimit -n` or LimitNOFILE= in systemd, or lower --connections-max"
-        )
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{of, of_descriptors};
+    use super::of;
     use crate::config::{Config, Mode, load};
     use std::ffi::OsString;
 
@@ -97,18 +82,6 @@ mod tests {
         let warnings = warnings(&flags);
         assert_eq!(warnings.len(), 2, "{warnings:?}");
         assert!(warnings[1].contains("tcp://0.0.0.0:1234"), "{warnings:?}");
-    }
-
-    #[test]
-    fn too_few_descriptors_are_told() {
-        let limits = "Limit      Soft Limit  Hard Limit  Units\nMax open files    1024     524288    files\n";
-        assert!(of_descriptors(limits, 1025).unwrap().contains("1024"));
-        assert_eq!(of_descriptors(limits, 1024), None);
-        assert_eq!(
-            of_descriptors("Max open files    unlimited  unlimited  files", 9),
-            None
-        );
-        assert_eq!(of_descriptors("", 9), None);
     }
 
     #[test]
