@@ -255,6 +255,16 @@ const BROKEN: &[(&str, usize, &[&str])] = &[
         &["`application.name`", "\"echo\""],
     ),
     (
+        "auth = \"none\"\n\"\\u001b[31m\\u202e\" = 1",
+        2,
+        &["`\\u{1b}[31m\\u{202e}`"],
+    ),
+    (
+        "auth = \"none\"\n[[channel]]\nname = \"inbox:{user}*\"",
+        3,
+        &["`channel.name`", "ann", "inbox:{user}:*"],
+    ),
+    (
         "auth = \"none\"\n[limits]\nchannels_max = 0",
         3,
         &["`limits.channels_max`"],

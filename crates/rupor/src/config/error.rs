@@ -128,8 +128,10 @@ impl fmt::Display for ConfigError {
             } => {
                 write!(
                     formatter,
-                    "{}:{line}: there is no option `{key}`.",
-                    path.display()
+                    "{}:{line}: there is no option `{}`.",
+                    path.display(),
+                    // A key in quotes may hold what a terminal obeys.
+                    key.escape_debug()
                 )?;
                 match nearest {
                     Some(nearest) => write!(formatter, " Did you mean `{nearest}`?"),

@@ -389,7 +389,7 @@ impl File<'_> {
             (Shape::List, _) => "write a list of texts, [\"one\", \"two\"]",
             _ => "write a text in double quotes",
         };
-        let what = format!("a {} does not fit here", value.get_ref().type_str());
+        let what = format!("this does not fit here: {}", value.get_ref().type_str());
         Err(Problem::new(what, fix).at(&self.origin(key, offset)))
     }
 }
