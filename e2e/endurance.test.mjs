@@ -6,7 +6,7 @@ import { readdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 
-import { Listener } from './support/listener.mjs';
+import { Listener, refusal } from './support/listener.mjs';
 import { DEADLINE_MS, demo, inTime } from './support/program.mjs';
 
 const descriptors = (rupor) => readdirSync(`/proc/${rupor.child.pid}/fd`).length;
@@ -93,4 +93,20 @@ test('when browsers have all descriptors they may have, the site still reaches t
     const late = await Listener.open(t, `ws://${rupor.browsers}/?user=late`).catch((error) => void seen(error));
     return late !== undefined;
   });
+});
+
+test('a log that nobody reads, or can read, holds nothing up', async (t) => {
+  const rupor = await demo(t, ['--log', 'trace']);
+  rupor.child.stderr.pause();
+  // Each of these is logged, many more than a pipe holds.
+  const bad = `http://${rupor.browsers}/${'a'.repeat(250)}`;
+  for (let round = 0; round < 30; round++) {
+    await Promise.all(Array.from({ length: 50 }, () => inTime(refusal(t, `${bad}?user=%00`), 'a refusal')));
+  }
+  rupor.child.stderr.destroy();
+  const listener = await Listener.open(t, `ws://${rupor.browsers}/?user=anna`);
+  connect(Number(rupor.inlet.split(':').pop())).end('{"user":"anna","message":"still here"}\n');
+  assert.deepEqual(await listener.messages(1), ['still here']);
+  rupor.child.kill('SIGTERM');
+  assert.deepEqual(await inTime(rupor.exited, 'the end'), { code: 0, signal: null });
 });

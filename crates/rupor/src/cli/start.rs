@@ -30,11 +30,14 @@ const RUNTIME_END: Duration = Duration::from_millis(500);
 
 /// Runs a serving command until it is told to end.
 pub(super) fn run(config: &Config, file: Option<&Path>) -> ExitCode {
-    log::init(&config.log, config.log_format);
+    let log = log::init(&config.log, config.log_format);
     if let Some(file) = file {
         info!(file = %file.display(), "configuration read");
     }
-    match started(config) {
+    let ending = started(config);
+    // So that an error stands behind everything that led to it.
+    drop(log);
+    match ending {
         Ok(Ending::Drained) => ExitCode::SUCCESS,
         Ok(Ending::CutShort) => ExitCode::from(EXIT_CUT_SHORT),
         Err(error) => {

@@ -1,15 +1,32 @@
 //! Log lines on standard error. Text that came from a peer passes through [`peer`] before it is logged.
 
+mod writer;
+
 use crate::config::LogFormat;
 use tracing_subscriber::EnvFilter;
+use writer::Writer;
+
+/// The log; at its end what was logged is written, if somebody reads it.
+#[derive(Debug)]
+pub(crate) struct Log(Writer);
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.0.finish();
+    }
+}
 
 /// Sends the log to standard error. `filter` has been checked by the configuration. Called once; a second call changes
 /// nothing.
-pub(crate) fn init(filter: &str, format: LogFormat) {
+pub(crate) fn init(filter: &str, format: LogFormat) -> Log {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = Log(Writer::to(std::io::stderr()));
+    let writer = log.0.clone();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        // It would be told on standard error, and the program would panic where that is closed.
+        .log_internal_errors(false)
+        .with_writer(move || writer.clone());
     // An error says that a log is there already, which is what is wanted.
     let _ = match format {
         LogFormat::Text => builder
@@ -21,6 +38,7 @@ pub(crate) fn init(filter: &str, format: LogFormat) {
             .flatten_event(true)
             .try_init(),
     };
+    log
 }
 
 /// Whether colours are welcome on `output`: it is a terminal, and nobody set `NO_COLOR`.
