@@ -89,6 +89,7 @@ fn all_compression() -> DeflateConfig {
         client_window_bits_max: 15,
         message_bytes_min: 0,
         takeover_message_bytes_min: 0,
+        even_if_longer: true,
         ..DeflateConfig::default()
     }
 }

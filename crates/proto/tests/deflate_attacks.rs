@@ -1,5 +1,6 @@
 //! What compressed messages can make a connection hold (W-Z1, W-Z2), and what it holds when nobody
 //! attacks. The allocator counts.
+#![cfg(feature = "deflate")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

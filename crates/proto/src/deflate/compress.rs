@@ -7,6 +7,8 @@ use alloc::vec::Vec;
 pub(super) struct Settings {
     pub(super) window_bits: u8,
     pub(super) level: u8,
+    /// What does not become shorter is made all the same.
+    pub(super) even_if_longer: bool,
 }
 
 /// The end of every compressed message, which is cut off (RFC 7692 §7.2.1).

@@ -13,6 +13,7 @@ pub(crate) struct Context {
     receive: Direction,
     send: Direction,
     level: u8,
+    even_if_longer: bool,
     message_bytes_min: u32,
     /// The end of all that was inflated: at most a window of it.
     received: Vec<u8>,
@@ -34,6 +35,7 @@ impl Context {
             receive,
             send,
             level: agreement.level,
+            even_if_longer: agreement.even_if_longer,
             message_bytes_min: if send.takeover {
                 agreement.takeover_message_bytes_min
             } else {
@@ -90,6 +92,7 @@ impl Context {
         Settings {
             window_bits: self.send.own_window_bits,
             level: self.level,
+            even_if_longer: self.even_if_longer,
         }
     }
 

@@ -8,7 +8,7 @@
 //! taken for at most [`GUESS_BYTES_MAX`] before the size of the message is known; the output never
 //! exceeds the limit by a byte.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 use super::huffman::{Bits, Codes};
 
@@ -114,20 +114,26 @@ pub(crate) struct Context<'h> {
 /// The tables of an inflater, to be used again for any connection's next message: nothing in them
 /// outlives a call.
 pub(crate) struct Inflater {
+    /// Of the block at hand.
+    dynamic: Tables,
+    /// Of RFC 1951 §3.2.6, once they are needed. (A message of many small blocks must not make us
+    /// build them again and again.)
+    fixed: Option<Box<Tables>>,
+    code_lengths: Codes<128, 19>,
+}
+
+/// The codes of the literals and lengths, and of the distances.
+struct Tables {
     literals: Codes<1024, LITERALS>,
     distances: Codes<256, DISTANCES>,
-    code_lengths: Codes<128, 19>,
-    /// Whether `literals` and `distances` are the fixed codes.
-    fixed: bool,
 }
 
 impl Inflater {
     pub(crate) const fn new() -> Self {
         Self {
-            literals: Codes::new(),
-            distances: Codes::new(),
+            dynamic: Tables::new(),
+            fixed: None,
             code_lengths: Codes::new(),
-            fixed: false,
         }
     }
 
@@ -171,12 +177,15 @@ impl Inflater {
             match bits.take(2)? {
                 0 => stored_block(&mut bits, sink)?,
                 1 => {
-                    self.fixed_codes()?;
-                    self.block(&mut bits, sink)?;
+                    let fixed = match &mut self.fixed {
+                        Some(fixed) => fixed,
+                        none => none.insert(Box::new(Tables::fixed()?)),
+                    };
+                    fixed.block(&mut bits, sink)?;
                 }
                 2 => {
                     self.dynamic_codes(&mut bits)?;
-                    self.block(&mut bits, sink)?;
+                    self.dynamic.block(&mut bits, sink)?;
                 }
                 _ => return Err(InflateError::Invalid),
             }
@@ -189,25 +198,6 @@ impl Inflater {
                 }
             }
         }
-    }
-
-    /// The codes of RFC 1951 §3.2.6.
-    fn fixed_codes(&mut self) -> Result<(), InflateError> {
-        if self.fixed {
-            return Ok(());
-        }
-        let mut lengths = [8_u8; LITERALS];
-        for (symbol, len) in lengths.iter_mut().enumerate() {
-            *len = match symbol {
-                144..=255 => 9,
-                256..=279 => 7,
-                _ => 8,
-            };
-        }
-        self.literals.build(&lengths)?;
-        self.distances.build(&[5; DISTANCES])?;
-        self.fixed = true;
-        Ok(())
     }
 
     /// The codes that a block brings (RFC 1951 §3.2.7).
@@ -242,9 +232,8 @@ impl Inflater {
         {
             return Err(InflateError::Invalid);
         }
-        self.fixed = false;
-        self.literals.build(literals)?;
-        self.distances.build(distances)
+        self.dynamic.literals.build(literals)?;
+        self.dynamic.distances.build(distances)
     }
 
     /// The run-length code of the lengths of both alphabets, across the border between them.
@@ -271,6 +260,31 @@ impl Inflater {
             at = end;
         }
         Ok(())
+    }
+}
+
+impl Tables {
+    const fn new() -> Self {
+        Self {
+            literals: Codes::new(),
+            distances: Codes::new(),
+        }
+    }
+
+    /// The codes of RFC 1951 §3.2.6.
+    fn fixed() -> Result<Self, InflateError> {
+        let mut tables = Self::new();
+        let mut lengths = [8_u8; LITERALS];
+        for (symbol, len) in lengths.iter_mut().enumerate() {
+            *len = match symbol {
+                144..=255 => 9,
+                256..=279 => 7,
+                _ => 8,
+            };
+        }
+        tables.literals.build(&lengths)?;
+        tables.distances.build(&[5; DISTANCES])?;
+        Ok(tables)
     }
 
     /// The symbols of a block, up to its end (RFC 1951 §3.2.3).

@@ -42,6 +42,9 @@ pub struct DeflateConfig {
     pub message_bytes_min: u32,
     /// The same where context is taken over, which makes short messages worth while. Default: 32.
     pub takeover_message_bytes_min: u32,
+    /// Send compressed also what does not become shorter, for conformance suites that cannot read a
+    /// plain message then. Default: false.
+    pub even_if_longer: bool,
     /// How hard to try, 1 to 9. Default: 6.
     pub level: u8,
     /// A client whose `User-Agent` contains one of these gets no compression. The default has
@@ -66,6 +69,7 @@ impl Default for DeflateConfig {
             client_window_bits_max: 12,
             message_bytes_min: 256,
             takeover_message_bytes_min: 32,
+            even_if_longer: false,
             level: 6,
             user_agents_vetoed: vetoed.into_iter().map(String::from).collect(),
         }
@@ -94,6 +98,7 @@ pub struct DeflateAgreement {
     pub(super) client: Direction,
     pub(super) message_bytes_min: u32,
     pub(super) takeover_message_bytes_min: u32,
+    pub(super) even_if_longer: bool,
     pub(super) level: u8,
     /// Whether the response names the windows.
     server_window_named: bool,
@@ -246,6 +251,7 @@ impl DeflateConfig {
             client: widest,
             message_bytes_min: self.message_bytes_min,
             takeover_message_bytes_min: self.takeover_message_bytes_min,
+            even_if_longer: self.even_if_longer,
             level: self.level.clamp(1, 9),
             server_window_named: false,
             client_window_named: false,

@@ -14,7 +14,7 @@ use super::{
 /// [`send_deflated`](crate::Connection::send_deflated),
 /// [`share`](crate::Connection::share). One for each thread that carries connections is enough.
 ///
-/// It is empty until it is used; then it has 4 KB for inflating, 140 to 380 KB for each window
+/// It is empty until it is used; then it has 9 KB for inflating, 140 to 380 KB for each window
 /// size and level that is compressed with, and a buffer for the message.
 #[derive(Default)]
 pub struct DeflatePool {
@@ -38,7 +38,8 @@ impl DeflatePool {
             .get_or_insert_with(|| Box::new(Inflater::new()))
     }
 
-    /// Compresses `payload` behind `history`. `None`: it would not become shorter.
+    /// Compresses `payload` behind `history`. `None`: it would not become shorter, and must not be
+    /// longer.
     pub(super) fn compress(
         &mut self,
         settings: Settings,
@@ -51,7 +52,8 @@ impl DeflatePool {
         let done = self
             .compressors
             .compress(settings, history, payload, &mut self.buffer);
-        (done && self.buffer.len() < payload.len()).then_some(self.buffer.as_slice())
+        let worth_it = settings.even_if_longer || self.buffer.len() < payload.len();
+        (done && worth_it).then_some(self.buffer.as_slice())
     }
 }
 
