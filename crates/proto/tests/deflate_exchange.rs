@@ -19,6 +19,7 @@ use proptest::{prelude::*, sample};
 use rupor_proto::{
     ApiMisuse, CloseCode, Config, Connection, DeflateConfig, DeflatePool, Frame, Kind, Limits,
     Message, Outgoing, PeerError,
+    handshake::{ClientHandshake, HeadLimits, parse_request, write_response_with},
 };
 use wire::{BINARY, CONTINUATION, FIN, NOW, PING, ROLES, Role, Seen, TEXT, frames, wide};
 use zlib::{ByHand, Compressor, Inflater, RSV1, agree, config};
@@ -101,6 +102,22 @@ fn encode(role: Role, payload: &[u8], compressed: Option<&[u8]>, pieces: usize) 
     wire
 }
 
+fn any_config() -> impl Strategy<Value = DeflateConfig> {
+    let windows = (9..=15_u8, 9..=15_u8);
+    let takeover = (any::<bool>(), any::<bool>());
+    (windows, takeover, 1..=9_u8, any::<bool>()).prop_map(
+        |(windows, takeover, level, even_if_longer)| DeflateConfig {
+            server_no_context_takeover: !takeover.0,
+            client_no_context_takeover: !takeover.1,
+            server_window_bits_max: windows.0,
+            client_window_bits_max: windows.1,
+            level,
+            even_if_longer,
+            ..config(false, 15)
+        },
+    )
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
@@ -176,6 +193,38 @@ proptest! {
             prop_assert!(!(*compressed && *plain) && (*compressed || *plain || !even_if_longer));
         }
         prop_assert_eq!(received.len(), messages.len());
+    }
+
+    /// Whatever the two ends are set to, after the handshake each reads what the other compresses.
+    #[test]
+    fn both_ends_agree(
+        client in any_config(),
+        server in any_config(),
+        messages in prop::collection::vec((any::<bool>(), payload()), 1..12),
+    ) {
+        let mut request =
+            ClientHandshake::new("example.org", "/", [7; 16], &[], &[]).unwrap().offer_deflate(&client);
+        let (head, _) = parse_request(request.request(), &HeadLimits::default()).unwrap().unwrap();
+        let upgrade = head.upgrade().unwrap();
+        let agreed = server.accept(&upgrade.deflate_offers, None).expect("no window of 8 is offered");
+        let mut response = Vec::new();
+        write_response_with(&upgrade, None, Some(&agreed), &[], &mut response).unwrap();
+        let (accepted, _) = request.receive(&response).unwrap().unwrap();
+        let seen_by_client = accepted.deflate.unwrap();
+        prop_assert_eq!(seen_by_client.to_string(), agreed.to_string());
+
+        let mut ends = [
+            Role::Client.connect(wide()).with_deflate(&seen_by_client),
+            Role::Server.connect(wide()).with_deflate(&agreed),
+        ];
+        let mut pool = DeflatePool::new();
+        for (from_server, payload) in messages {
+            let (from, to) = (usize::from(from_server), usize::from(!from_server));
+            let mut wire = Vec::new();
+            ends[from].send_deflated(Message::Binary(&payload), &mut pool, &mut wire).unwrap();
+            let seen = feed(&mut ends[to], Some(&mut pool), &wire, &[usize::MAX]);
+            prop_assert_eq!(seen, [Seen::Message(Kind::Binary, payload)]);
+        }
     }
 
     /// Any mixture of messages for all, for some, for one, compressed and plain, on connections of
