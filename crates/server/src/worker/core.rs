@@ -395,7 +395,7 @@ impl<H: Handler, T: Transport> Core<H, T> {
         for (weight, slot) in fat {
             if let Some(entry) = self.entries.get_mut(slot) {
                 entry.link.doom = Some(DropReason::BacklogBudget);
-                entry.link.held = None;
+                entry.link.forget_held();
             }
             self.settle(slot, None);
             excess = excess.saturating_sub(weight as u64);

@@ -95,6 +95,8 @@ pub(crate) struct Flags {
     pub(crate) shut: bool,
     /// `on_open` runs: the 101 is in `out` and may not leave yet.
     pub(crate) opening: bool,
+    /// Something received was thrown away, so what follows may begin inside a frame: no more is understood.
+    pub(crate) deaf: bool,
 }
 
 /// What an adopted connection comes with.
@@ -366,6 +368,11 @@ impl Link {
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.flags.blocked = true,
             Err(_) => self.flags.broken = true,
         }
+    }
+
+    /// Throws away what was received and not served. It is being closed: what else comes counts for nothing.
+    pub(crate) fn forget_held(&mut self) {
+        self.flags.deaf |= self.held.take().is_some();
     }
 
     /// Whether it may be served more input now.

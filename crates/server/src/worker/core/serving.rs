@@ -155,6 +155,9 @@ fn read_once<H: Handler, T: Transport>(
             }
             context.tally.bytes_in += count as u64;
             entry.link.rate.bytes(count, &context.limits, context.now);
+            if entry.link.flags.deaf {
+                return None;
+            }
             let input = buffer.get_mut(..count).unwrap_or_default();
             match serve(entry, handler, context, input) {
                 Served::All => {}
@@ -233,7 +236,7 @@ fn condemn(link: &mut Link, reason: DropReason, context: &mut Context) -> Option
     {
         outbox.forget_unwritten();
     }
-    link.held = None;
+    link.forget_held();
     if link.protocol.state() == State::Open {
         link.close(code, text, context);
         return None;

@@ -48,6 +48,27 @@ fn ten_seconds_over_the_rate_are_a_1008() {
     assert_eq!(sim.dropped("rate"), 1);
 }
 
+/// What was received when it was condemned is thrown away; the rest then began inside a frame, and the end was told as the
+/// peer's breach of the protocol.
+#[test]
+fn a_flood_that_goes_on_after_its_1008_is_no_protocol_error() {
+    let mut sim = Sim::new(Limits {
+        receive_buffer_bytes: 500,
+        ..limited()
+    });
+    let mut fast = sim.open("");
+    for second in 0..60 {
+        for n in 0..100 {
+            fast.say(&format!("{second} {n} {}", "x".repeat(100)));
+        }
+        sim.settle(&[&fast]);
+        sim.pass(1_000);
+    }
+    assert_eq!(sim.dropped("rate"), 1);
+    assert_eq!(fast.heard().last().unwrap(), "close 1008 too many messages");
+    assert_eq!(sim.closes(), [(fast.id, 1006)]);
+}
+
 #[test]
 fn without_a_timeout_it_is_only_slow() {
     let mut sim = Sim::new(Limits {
