@@ -157,3 +157,55 @@ fn a_token_is_asked_for_and_in_no_log() {
         assert!(!output.contains(secret), "{output}");
     }
 }
+
+/// They were fixed where nobody could see or change them.
+#[test]
+fn the_limits_of_the_hub_are_options() {
+    let (process, address) = serve(
+        &[
+            "--auth",
+            "none",
+            "--connections-per-user-max",
+            "1",
+            "--users-per-publication-max",
+            "2",
+            "--connections-per-cookie-max",
+            "1",
+            "--cookie-bytes-max",
+            "4",
+        ],
+        &[("RUPOR_API_KEY", KEY)],
+    );
+    let with_cookie = |user: &str, value: &str| {
+        Opening::new(address, &format!("/?user={user}"))
+            .header("Cookie", &format!("PHPSESSID={value}"))
+            .open()
+    };
+    let mut first = with_cookie("anna", "abcd");
+    assert_eq!(
+        Client::connect(address, "/?user=anna").expect_close().0,
+        3502
+    );
+    let _not_found = with_cookie("boris", "abcd");
+    let _too_long = with_cookie("clara", "abcde");
+    let authorization = format!("Bearer {KEY}");
+    let headers = [
+        ("Authorization", authorization.as_str()),
+        ("Content-Type", "application/json"),
+    ];
+    for (body, status, connections) in [
+        (r#"{"PHPSESSID":"abcd","message":"x"}"#, 200, Some(1)),
+        (r#"{"PHPSESSID":"abcde","message":"x"}"#, 200, Some(0)),
+        (r#"{"users":["anna","boris"],"message":"x"}"#, 200, Some(2)),
+        (r#"{"users":["a","b","c"],"message":"x"}"#, 422, None),
+    ] {
+        let answer = http(address, "POST", "/api/publish", &headers, body.as_bytes());
+        assert_eq!(answer.status, status, "{body}");
+        if let Some(connections) = connections {
+            let expected = format!(r#"{{"ok":true,"connections":{connections}}}"#);
+            assert_eq!(answer.text().trim_end(), expected, "{body}");
+        }
+    }
+    first.expect_text("x");
+    drop(process);
+}
