@@ -1,5 +1,6 @@
 //! The command line: what `clap` is told, from the one definition of the options.
 
+use super::bench::{self, BenchArgs};
 use super::connect::ConnectArgs;
 use super::publish::PublishArgs;
 use crate::config::Mode;
@@ -70,6 +71,9 @@ pub(crate) fn command() -> Command {
         .about("Sends a message to a user, a channel, a connection or everybody");
     let connect = ConnectArgs::augment_args(Command::new("connect"))
         .about("Opens a WebSocket and shows what comes");
+    let bench = BenchArgs::augment_args(Command::new("bench"))
+        .about("Measures a WebSocket server: messages per second, latency, CPU and memory")
+        .long_about(bench::ABOUT);
     Command::new("rupor")
         .about(ABOUT)
         .version(env!("CARGO_PKG_VERSION"))
@@ -77,7 +81,7 @@ pub(crate) fn command() -> Command {
         .term_width(HELP_COLUMNS)
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommands([demo, serve, echo, publish, connect, check])
+        .subcommands([demo, serve, echo, publish, connect, bench, check])
 }
 
 fn with_file(command: Command) -> Command {

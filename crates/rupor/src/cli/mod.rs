@@ -2,10 +2,11 @@
 //!
 //! - `arguments`: what `clap` is told, from the one definition of the options in [`config::options`](crate::config::options);
 //! - `start`: the wiring of `demo`, `serve` and `echo`; `banner`: what they print;
-//! - `publish`, `connect`: the clients; `url`: where they connect to.
+//! - `publish`, `connect`: the clients; `bench`: the load generator; `url`: where they connect to.
 
 pub(crate) mod arguments;
 mod banner;
+pub(crate) mod bench;
 pub(crate) mod connect;
 mod descriptors;
 mod echo;
@@ -47,6 +48,7 @@ pub(crate) fn run() -> ExitCode {
     match name {
         "publish" => from_matches(matches, publish::run),
         "connect" => from_matches(matches, connect::run),
+        "bench" => from_matches(matches, bench::run),
         "check" => check(matches),
         _ => {
             let mode = arguments::SERVING

@@ -72,8 +72,8 @@ pub(crate) struct Address {
     /// Whether TLS is spoken.
     pub(crate) secure: bool,
     /// Without brackets.
-    host: String,
-    port: u16,
+    pub(crate) host: String,
+    pub(crate) port: u16,
     /// As the `Host` header has it: without the scheme's own port.
     pub(crate) host_header: String,
     /// Path and query.
@@ -168,7 +168,11 @@ impl Address {
     }
 }
 
-fn tls_config(arguments: &TlsArgs) -> Result<Arc<ClientConfig>, ConnectError> {
+/// What a TLS client believes.
+///
+/// # Errors
+/// No certificate authorities, or the file of them cannot be read.
+pub(crate) fn tls_config(arguments: &TlsArgs) -> Result<Arc<ClientConfig>, ConnectError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()

@@ -10,7 +10,7 @@ mod error;
 mod limits;
 pub(crate) mod load;
 pub(crate) mod options;
-mod parse;
+pub(crate) mod parse;
 #[cfg(test)]
 pub(crate) mod reference;
 mod secret;
