@@ -158,11 +158,12 @@ impl Run<'_> {
     /// Waits until `reached` says so. `false`: interrupted, failed, or no worker is left.
     fn until(&self, workers: &[JoinHandle<Outcome>], reached: impl Fn() -> bool) -> bool {
         loop {
-            if self.course.phase() == Phase::Done || self.interrupted.load(Ordering::Relaxed) {
-                return false;
-            }
+            // First: what was reached before it failed was reached.
             if reached() {
                 return true;
+            }
+            if self.course.phase() == Phase::Done || self.interrupted.load(Ordering::Relaxed) {
+                return false;
             }
             if workers.iter().all(JoinHandle::is_finished) {
                 return false;
