@@ -13,7 +13,7 @@ use super::close::{
 use super::conversation::Talk;
 use super::effects::topic_of_all;
 use super::rules::{Right, allows};
-use super::{Admitted, ConnectionId, Gateway, Publish, PublishError, Target, hub_id};
+use super::{Admitted, Change, ConnectionId, Gateway, Publish, PublishError, Target, hub_id};
 use crate::auth::{Auth, AuthError, Identity};
 use crate::dialect::{self, Answer, Asked, Id};
 use crate::outlet::Outlet;
@@ -255,14 +255,14 @@ impl WorkerHandler {
                 self.check(Right::Subscribe, &channel, state)?;
                 let subscribed = Answer::Subscribed { channel: &channel };
                 let frame = frame_of(state.kind, &subscribed, id);
-                if !gateway.subscribe_and_say(number, &channel, frame)? {
+                if !gateway.change(number, &channel, Change::Subscribe, frame)? {
                     answer(subscribed);
                 }
             }
             Asked::Unsubscribe(channel) => {
                 let unsubscribed = Answer::Unsubscribed { channel: &channel };
                 let frame = frame_of(state.kind, &unsubscribed, id);
-                if !gateway.unsubscribe_and_say(number, &channel, frame)? {
+                if !gateway.change(number, &channel, Change::Unsubscribe, frame)? {
                     answer(unsubscribed);
                 }
             }

@@ -39,9 +39,6 @@ use rupor_hub::{Command, Effect, Hub, Kind, Publication, Refused};
 use rupor_proto::Frame;
 use rupor_server::Handle;
 
-/// Longest close reason, in bytes: what a close frame has room for beside its code (RFC 6455 §5.5.1).
-pub(crate) const CLOSE_REASON_BYTES_MAX: usize = 123;
-
 /// The gateway of this node.
 #[derive(Debug)]
 pub(crate) struct Gateway {
@@ -61,6 +58,35 @@ struct Counters {
     publications_refused: AtomicU64,
     dropped_no_application: AtomicU64,
     dropped_unidentified: AtomicU64,
+}
+
+/// What is done to a subscription.
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    Subscribe,
+    Unsubscribe,
+}
+
+impl Change {
+    fn reversed(self) -> Self {
+        match self {
+            Self::Subscribe => Self::Unsubscribe,
+            Self::Unsubscribe => Self::Subscribe,
+        }
+    }
+
+    fn command(self, connection: ConnectionId, channel: Arc<str>) -> Command {
+        match self {
+            Self::Subscribe => Command::Subscribe {
+                connection,
+                channel,
+            },
+            Self::Unsubscribe => Command::Unsubscribe {
+                connection,
+                channel,
+            },
+        }
+    }
 }
 
 impl Gateway {
@@ -118,7 +144,7 @@ impl Gateway {
         if !matches!(code, 1000 | 3000..=4999) {
             return Err(PublishError::BadCloseCode);
         }
-        if reason.len() > CLOSE_REASON_BYTES_MAX {
+        if reason.len() > rupor_proto::Connection::CLOSE_REASON_BYTES_MAX {
             return Err(PublishError::CloseReasonTooLong);
         }
         let reason = reason.into();
@@ -141,27 +167,7 @@ impl Gateway {
         connection: ConnectionId,
         channel: &str,
     ) -> Result<bool, PublishError> {
-        self.subscribe_and_say(connection, channel, None)
-    }
-
-    /// Subscribes, and sends `say` at the very place among the publications where the subscription begins. False: it was
-    /// subscribed already, and nothing was sent.
-    fn subscribe_and_say(
-        &self,
-        connection: ConnectionId,
-        channel: &str,
-        say: Option<Frame>,
-    ) -> Result<bool, PublishError> {
-        let channel: Arc<str> = channel.into();
-        let subscribe = Command::Subscribe {
-            connection,
-            channel: Arc::clone(&channel),
-        };
-        let unsubscribe = Command::Unsubscribe {
-            connection,
-            channel,
-        };
-        self.change(connection, subscribe, unsubscribe, say)
+        self.change(connection, channel, Change::Subscribe, None)
     }
 
     /// Ends a subscription; false: there was none. What was published before may still arrive.
@@ -177,38 +183,23 @@ impl Gateway {
         connection: ConnectionId,
         channel: &str,
     ) -> Result<bool, PublishError> {
-        self.unsubscribe_and_say(connection, channel, None)
+        self.change(connection, channel, Change::Unsubscribe, None)
     }
 
-    /// Ends a subscription, and sends `say` where it ends. False: there was none, and nothing was sent.
-    fn unsubscribe_and_say(
-        &self,
-        connection: ConnectionId,
-        channel: &str,
-        say: Option<Frame>,
-    ) -> Result<bool, PublishError> {
-        let channel: Arc<str> = channel.into();
-        let unsubscribe = Command::Unsubscribe {
-            connection,
-            channel: Arc::clone(&channel),
-        };
-        let subscribe = Command::Subscribe {
-            connection,
-            channel,
-        };
-        self.change(connection, unsubscribe, subscribe, say)
-    }
-
-    /// Changes a subscription and tells the connection at its place; undoes it when the inbox has no room for that.
+    /// Changes a subscription, and sends `say` at the very place among the publications where it begins or ends. False:
+    /// it was so already, and nothing was sent. Undone when the inbox has no room for it.
     fn change(
         &self,
         connection: ConnectionId,
-        command: Command,
-        undo: Command,
+        channel: &str,
+        change: Change,
         say: Option<Frame>,
     ) -> Result<bool, PublishError> {
+        let channel: Arc<str> = channel.into();
+        let undo = change.reversed().command(connection, Arc::clone(&channel));
         let mut hub = self.hub();
         let mut effects = Vec::new();
+        let command = change.command(connection, channel);
         let changed = hub.apply(command, &mut effects)?.connections > 0;
         if changed && let Err(error) = self.carry_out(effects, say.map(|frame| (connection, frame)))
         {
