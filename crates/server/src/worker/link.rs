@@ -23,9 +23,6 @@ use crate::stats::DropReason;
 /// The close code for a peer that reads too slowly: connect again, later.
 pub const CLOSE_SLOW: CloseCode = CloseCode::new(3008);
 
-/// The longest reason that a close frame has room for (RFC 6455 §5.5: 125 bytes with the code).
-const REASON_BYTES_MAX: usize = 123;
-
 /// A frame of at least this many bytes is queued by reference also where it could be copied.
 const BY_REFERENCE_BYTES: usize = 16 * 1024;
 
@@ -255,7 +252,7 @@ impl Link {
         } else {
             CloseCode::NORMAL
         };
-        let reason = cut(reason, REASON_BYTES_MAX);
+        let reason = cut(reason, Connection::CLOSE_REASON_BYTES_MAX);
         // The one error left is that it is closing already.
         let _ = self
             .protocol
