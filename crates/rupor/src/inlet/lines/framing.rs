@@ -99,15 +99,8 @@ impl Framer {
         }
         self.given = true;
         let line = strip_return(&self.pending);
-        if let Some(protocol) = check_first(&mut self.begun, line) {
-            self.state = State::Cut;
-            return Some(Item::NotLines(protocol));
-        }
-        if line.len() > self.line_bytes_max {
-            Some(Item::TooLong)
-        } else {
-            Some(Item::Line(line))
-        }
+        let bytes_max = self.line_bytes_max;
+        Some(judge(line, bytes_max, &mut self.begun, &mut self.state))
     }
 
     fn forget_given(&mut self) {
@@ -144,16 +137,12 @@ impl Framer {
             self.pending.as_slice()
         };
         let line = strip_return(line);
-        if let Some(protocol) = check_first(&mut self.begun, line) {
-            self.state = State::Cut;
+        let bytes_max = self.line_bytes_max;
+        let item = judge(line, bytes_max, &mut self.begun, &mut self.state);
+        if matches!(item, Item::NotLines(_)) {
             *input = &[];
-            return Some(Item::NotLines(protocol));
         }
-        if line.len() > self.line_bytes_max {
-            Some(Item::TooLong)
-        } else {
-            Some(Item::Line(line))
-        }
+        Some(item)
     }
 
     fn too_long(&mut self, input: &mut &[u8], used: usize, then: State) -> Item<'static> {
@@ -188,6 +177,19 @@ impl Framer {
 
 fn strip_return(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// What a whole line is, without its end; cuts off a writer whose first one is none.
+fn judge<'a>(line: &'a [u8], bytes_max: usize, begun: &mut bool, state: &mut State) -> Item<'a> {
+    if let Some(protocol) = check_first(begun, line) {
+        *state = State::Cut;
+        return Item::NotLines(protocol);
+    }
+    if line.len() > bytes_max {
+        Item::TooLong
+    } else {
+        Item::Line(line)
+    }
 }
 
 /// Looks at a line if no line that is not blank came before it.
