@@ -38,7 +38,8 @@ pub(super) fn fit(config: &Config, limits: &str) -> (Config, Option<String>) {
     (config, Some(warning))
 }
 
-fn soft_limit(limits: &str) -> Option<usize> {
+/// How many descriptors the process may have, by what Linux shows as `/proc/self/limits`; `None` where there is no bound.
+pub(super) fn soft_limit(limits: &str) -> Option<usize> {
     let line = limits
         .lines()
         .find_map(|line| line.strip_prefix("Max open files"))?;

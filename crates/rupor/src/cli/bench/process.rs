@@ -1,5 +1,6 @@
 //! What Linux tells about a process: the time its threads ran, and the memory it has.
 
+use crate::cli::descriptors::soft_limit;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -48,11 +49,7 @@ fn resident_bytes(status: &str) -> Option<u64> {
 
 /// How many descriptors this process may have; `None` where the system does not tell or there is no bound.
 pub(super) fn descriptors_max() -> Option<usize> {
-    let limits = fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
+    soft_limit(&fs::read_to_string("/proc/self/limits").ok()?)
 }
 
 #[cfg(test)]
