@@ -10,7 +10,8 @@ use crate::{CloseCode, Incoming, PeerError};
 pub enum Event<'a> {
     /// A complete message.
     Message(Incoming<'a>),
-    /// A Ping. Its Pong has been appended to `out` already.
+    /// A Ping. Its Pong has been appended to `out` already, or is kept
+    /// ([`hold_pongs`](crate::Connection::hold_pongs)).
     Ping(Control),
     /// A Pong, asked for or not.
     Pong(Control),

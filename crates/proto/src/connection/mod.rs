@@ -70,6 +70,9 @@ pub struct Connection {
     sending_utf8: Utf8,
     /// Pings of ours whose Pongs are not counted as the peer's own doing.
     pings_unanswered: u16,
+    /// The newest Ping that came while [`Self::holds_pongs`].
+    held_pong: Option<Box<Control>>,
+    holds_pongs: bool,
     state: State,
 }
 
@@ -108,6 +111,8 @@ impl Connection {
             sending: None,
             sending_utf8: Utf8::default(),
             pings_unanswered: 0,
+            held_pong: None,
+            holds_pongs: false,
             state: State::Open,
         };
         connection.schedule_ping(now);
@@ -181,8 +186,36 @@ impl Connection {
         self.send_control(Opcode::Pong, payload, out)
     }
 
-    /// Begins the closing handshake (RFC 6455 §7.1.2): appends a Close frame to `out`. From here
-    /// on nothing can be sent, messages that still arrive are dropped, and Pings are not answered
+    /// From here to [`release_pong`](Self::release_pong) no Pong is appended to `out`: only that of
+    /// the newest Ping is kept (RFC 6455 §5.5.3). It is for as long as what was appended before
+    /// cannot leave, so that a peer that pings and does not read is owed one Pong and not one for
+    /// each Ping.
+    pub fn hold_pongs(&mut self) {
+        self.holds_pongs = true;
+    }
+
+    /// Ends [`hold_pongs`](Self::hold_pongs) and appends the Pong that was kept, if one was, to
+    /// `out`. It may overtake messages that wait, but not go inside a frame.
+    pub fn release_pong(&mut self, out: &mut Vec<u8>) {
+        self.holds_pongs = false;
+        if let Some(payload) = self.held_pong.take() {
+            self.write_frame(true, Opcode::Pong, &payload, out);
+        }
+    }
+
+    /// Answers a Ping, now or later.
+    fn answer_ping(&mut self, payload: Control, out: &mut Vec<u8>) {
+        if !self.holds_pongs {
+            self.write_frame(true, Opcode::Pong, &payload, out);
+        } else if let Some(held) = &mut self.held_pong {
+            **held = payload;
+        } else {
+            self.held_pong = Some(Box::new(payload));
+        }
+    }
+
+    /// Begins the closing handshake (RFC 6455 §7.1.2): appends a Close frame to `out`, behind a
+    /// Pong that was kept. From here on nothing can be sent, messages that still arrive are dropped, and Pings are not answered
     /// (RFC 6455 §1.4). [`Event::Closed`] follows with the peer's Close frame, or after
     /// [`close_timeout_ms`](Config::close_timeout_ms).
     ///
@@ -204,6 +237,7 @@ impl Connection {
         if reason.len() > Self::CLOSE_REASON_BYTES_MAX {
             return Err(ApiMisuse::CloseReasonTooLong);
         }
+        self.release_pong(out);
         self.write_close(code, reason, out);
         self.state = State::Closing;
         self.due = now.saturating_add_ms(self.config.close_timeout_ms.into());
@@ -306,6 +340,7 @@ impl Connection {
         self.state = State::Closed;
         self.unfinished = None;
         self.deflate = None;
+        self.held_pong = None;
         self.due = Time::NEVER;
         self.pong_due = Time::NEVER;
         Event::Closed(close)

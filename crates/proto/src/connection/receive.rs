@@ -82,7 +82,8 @@ fn take_front<'a>(input: &mut &'a mut [u8], len: usize) -> &'a mut [u8] {
 
 impl Connection {
     /// Takes the next event out of `input` and cuts what it used off its front; `None`: all of it
-    /// was used. Replies that the protocol owes (Pong, Close) are appended to `out`.
+    /// was used. Replies that the protocol owes (Pong, Close) are appended to `out`; a caller whose
+    /// output is backed up says so with [`hold_pongs`](Self::hold_pongs).
     ///
     /// A message that lies in one whole frame of `input` is unmasked there and borrowed from it;
     /// one that comes in pieces is put together and handed out owned. Behind
@@ -319,8 +320,9 @@ impl Connection {
             // Nothing is sent behind our Close frame (RFC 6455 §1.4).
             _ if self.state != State::Open => {}
             Opcode::Ping => {
-                self.write_frame(true, Opcode::Pong, payload, out);
-                return Ok(Some(Event::Ping(Control::new(payload))));
+                let payload = Control::new(payload);
+                self.answer_ping(payload, out);
+                return Ok(Some(Event::Ping(payload)));
             }
             Opcode::Pong => return Ok(Some(Event::Pong(Control::new(payload)))),
             Opcode::Continuation | Opcode::Text | Opcode::Binary => {}
