@@ -3,6 +3,7 @@
 //!
 //! - [`Opening`] sends an upgrade request, right or deliberately wrong, and gives a [`Client`] or
 //!   the [`Response`] that refused it.
+//! - [`upgrade_cases`] is a table of upgrade requests, good and bad, with the verdict on each.
 //! - [`Client`] speaks frames over any [`Link`] (a `TcpStream`, a TLS stream the test wrapped). It
 //!   encodes and decodes frames by itself, not with `rupor-proto`: a mistake there must not be able
 //!   to hide behind the same mistake here.
@@ -26,6 +27,7 @@ mod http;
 mod link;
 mod opening;
 mod process;
+mod upgrade_cases;
 
 pub use client::{Client, Event};
 pub use frame::{Frame, opcode};
@@ -33,6 +35,7 @@ pub use http::{Response, http};
 pub use link::Link;
 pub use opening::{Opening, SAMPLE_ACCEPT, SAMPLE_KEY};
 pub use process::{Process, Stream, free_port, wait_until};
+pub use upgrade_cases::{UpgradeCase, Verdict, upgrade_cases};
 
 /// How long anything here waits before it fails the test. Generous: it is only ever used up by a
 /// failure, and a busy machine with few cores must not be one.

@@ -26,7 +26,8 @@ pub enum HandshakeError {
     BadTarget,
     /// Not exactly one `Host`, or not a host (RFC 6455 §4.2.1).
     BadHost,
-    /// An upgrade with a body, `Content-Length` or `Transfer-Encoding`.
+    /// An upgrade with a body: `Content-Length`, `Transfer-Encoding`, or `Expect`, which announces
+    /// one.
     BodyNotAllowed,
     /// No `Upgrade: websocket` (RFC 6455 §4.2.1).
     NotWebSocket,

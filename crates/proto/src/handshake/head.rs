@@ -145,7 +145,9 @@ impl HeadProgress {
         let mut request = httparse::Request::new(&mut headers);
         match request.parse(head) {
             Ok(httparse::Status::Complete(used)) if used == len => {}
-            Err(httparse::Error::Version) => return Err(HandshakeError::HttpVersionUnsupported),
+            Err(httparse::Error::Version) if names_a_version(head) => {
+                return Err(HandshakeError::HttpVersionUnsupported);
+            }
             Err(httparse::Error::TooManyHeaders) => return Err(HandshakeError::TooManyHeaders),
             Ok(_) | Err(_) => return Err(HandshakeError::Malformed),
         }
@@ -247,6 +249,17 @@ impl HeadProgress {
         }
         Ok(())
     }
+}
+
+/// Whether the first line is of three parts and the last is a version of HTTP, be it one that we
+/// do not speak (RFC 9112 §2.3).
+fn names_a_version(head: &[u8]) -> bool {
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let mut parts = line.split(|byte| *byte == b' ').skip(2);
+    let version = parts.next().and_then(|part| part.strip_prefix(b"HTTP/"));
+    parts.next().is_none()
+        && matches!(version, Some([major, b'.', minor])
+            if major.is_ascii_digit() && minor.is_ascii_digit())
 }
 
 /// Parses the head of any HTTP/1.x request at the front of `bytes`, and says how many of them it

@@ -90,7 +90,8 @@ impl<'h> Gathered<'h> {
             self.add_subprotocols(value);
         } else if is("sec-websocket-extensions") {
             DeflateOffer::gather(value, &mut self.deflate_offers);
-        } else if is("content-length") || is("transfer-encoding") {
+        } else if is("content-length") || is("transfer-encoding") || is("expect") {
+            // Who expects a 100 has a body to send (RFC 9110 §10.1.1).
             self.body = true;
         }
     }

@@ -14,6 +14,7 @@ mod ending;
 mod http;
 mod opening;
 mod tls;
+mod upgrades;
 
 use std::net::TcpStream;
 use std::sync::Mutex;
