@@ -44,6 +44,15 @@ pub enum HandshakeError {
     /// `Sec-WebSocket-Protocol` is not a list of different tokens (RFC 6455 §4.1), or is longer
     /// than [`SUBPROTOCOLS_MAX`](super::Upgrade::SUBPROTOCOLS_MAX).
     BadSubprotocols,
+    /// HTTP/2: a CONNECT without `:protocol`, which asks for a proxy (RFC 9113 §8.5).
+    ConnectWithoutProtocol,
+    /// HTTP/2: a `:protocol` other than `websocket` (RFC 8441 §4, §5).
+    ProtocolUnknown,
+    /// HTTP/2: no `:scheme`, `:path` or `:authority` (RFC 8441 §4).
+    MissingPseudoHeader,
+    /// HTTP/2: a header that is about an HTTP/1.1 connection: `Connection`, `Upgrade` and the like
+    /// (RFC 9113 §8.2.2).
+    ConnectionHeader,
     /// Client role: the server's answer is wrong.
     Response(ResponseError),
 }
@@ -82,13 +91,25 @@ impl HandshakeError {
             | Self::BadVersion
             | Self::BadKey
             | Self::BadOrigin
-            | Self::BadSubprotocols => 400,
+            | Self::BadSubprotocols
+            | Self::MissingPseudoHeader
+            | Self::ConnectionHeader => 400,
             Self::MethodNotGet => 405,
             Self::TargetTooLong => 414,
             Self::VersionUnsupported => 426,
             Self::HeadTooLarge | Self::TooManyHeaders => 431,
+            Self::ConnectWithoutProtocol | Self::ProtocolUnknown => 501,
             Self::HttpVersionUnsupported => 505,
             Self::Response(_) => 502,
+        }
+    }
+
+    /// The status by HTTP/2: as [`status`](Self::status), but 400 instead of 426. That one must come
+    /// with an `Upgrade` header (RFC 9110 §15.5.22), and HTTP/2 has none.
+    pub const fn http2_status(&self) -> u16 {
+        match self {
+            Self::VersionUnsupported => 400,
+            _ => self.status(),
         }
     }
 
@@ -121,6 +142,10 @@ impl HandshakeError {
             Self::BadKey => "exactly one Sec-WebSocket-Key of 16 bytes in base64 is needed",
             Self::BadOrigin => "at most one Origin is allowed",
             Self::BadSubprotocols => "Sec-WebSocket-Protocol is not a list of different tokens",
+            Self::ConnectWithoutProtocol => "this server is no proxy",
+            Self::ProtocolUnknown => "the only known :protocol is websocket",
+            Self::MissingPseudoHeader => ":scheme, :authority and :path are needed",
+            Self::ConnectionHeader => "a header that HTTP/2 does not have",
             Self::Response(error) => error.as_str(),
         }
     }

@@ -16,9 +16,10 @@ use crate::DeflateOffer;
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Upgrade {
-    /// `Sec-WebSocket-Key`, as it was sent: 24 characters.
+    /// `Sec-WebSocket-Key`, as it was sent: 24 characters. Empty for a request by HTTP/2, which has
+    /// none (RFC 8441 §5).
     pub key: String,
-    /// `Host`, as it was sent: a name or address, perhaps with a port.
+    /// `Host`, or `:authority` by HTTP/2, as it was sent: a name or address, perhaps with a port.
     pub host: String,
     /// `Origin`, as it was sent; `null` is one too.
     pub origin: Option<String>,
@@ -32,14 +33,14 @@ pub struct Upgrade {
 
 /// The headers that matter, while they are gathered.
 #[derive(Default)]
-struct Gathered<'h> {
-    hosts: One<'h>,
+pub(super) struct Gathered<'h> {
+    pub(super) hosts: One<'h>,
     origins: One<'h>,
     keys: One<'h>,
     versions: One<'h>,
     websocket: bool,
     connection_upgrade: bool,
-    body: bool,
+    pub(super) body: bool,
     subprotocols: Vec<&'h [u8]>,
     bad_subprotocols: bool,
     deflate_offers: Vec<DeflateOffer>,
@@ -47,7 +48,7 @@ struct Gathered<'h> {
 
 /// A header that may come once.
 #[derive(Default)]
-enum One<'h> {
+pub(super) enum One<'h> {
     #[default]
     None,
     Value(&'h [u8]),
@@ -63,7 +64,7 @@ impl<'h> One<'h> {
     }
 
     /// The value, if there is exactly one and it passes `valid`.
-    fn value(&self, valid: impl Fn(&[u8]) -> bool) -> Option<&'h str> {
+    pub(super) fn value(&self, valid: impl Fn(&[u8]) -> bool) -> Option<&'h str> {
         match self {
             Self::Value(value) if valid(value) => core::str::from_utf8(value).ok(),
             _ => None,
@@ -72,7 +73,7 @@ impl<'h> One<'h> {
 }
 
 impl<'h> Gathered<'h> {
-    fn add(&mut self, name: &str, value: &'h [u8]) {
+    pub(super) fn add(&mut self, name: &str, value: &'h [u8]) {
         let is = |other: &str| name.eq_ignore_ascii_case(other);
         if is("host") {
             self.hosts.add(value);
@@ -109,6 +110,39 @@ impl<'h> Gathered<'h> {
             self.subprotocols.push(name);
         }
         self.bad_subprotocols |= self.subprotocols.len() == before;
+    }
+
+    /// The version that RFC 6455 §4.2.1 asks for, once.
+    pub(super) fn check_version(&self) -> Result<(), HandshakeError> {
+        match self.versions.value(|_| true) {
+            Some("13") => Ok(()),
+            Some(_) => Err(HandshakeError::VersionUnsupported),
+            None => Err(HandshakeError::BadVersion),
+        }
+    }
+
+    /// The last checks, which are the same for every version of HTTP.
+    pub(super) fn into_upgrade(self, key: &str, host: &str) -> Result<Upgrade, HandshakeError> {
+        let origin = match &self.origins {
+            One::None => None,
+            origin => Some(origin.value(is_origin).ok_or(HandshakeError::BadOrigin)?),
+        };
+        if self.bad_subprotocols {
+            return Err(HandshakeError::BadSubprotocols);
+        }
+        let subprotocols = self
+            .subprotocols
+            .iter()
+            .filter_map(|name| core::str::from_utf8(name).ok())
+            .map(String::from)
+            .collect();
+        Ok(Upgrade {
+            key: key.into(),
+            host: host.into(),
+            origin: origin.map(String::from),
+            subprotocols,
+            deflate_offers: self.deflate_offers,
+        })
     }
 }
 
@@ -156,40 +190,15 @@ impl Upgrade {
         if !gathered.connection_upgrade {
             return Err(HandshakeError::NoConnectionUpgrade);
         }
-        let version = gathered
-            .versions
-            .value(|_| true)
-            .ok_or(HandshakeError::BadVersion)?;
-        if version != "13" {
-            return Err(HandshakeError::VersionUnsupported);
-        }
+        gathered.check_version()?;
         let key = gathered
             .keys
             .value(key::is_valid)
             .ok_or(HandshakeError::BadKey)?;
-        let origin = match &gathered.origins {
-            One::None => None,
-            origin => Some(origin.value(is_origin).ok_or(HandshakeError::BadOrigin)?),
-        };
-        if gathered.bad_subprotocols {
-            return Err(HandshakeError::BadSubprotocols);
-        }
-        let subprotocols = gathered
-            .subprotocols
-            .iter()
-            .filter_map(|name| core::str::from_utf8(name).ok())
-            .map(String::from)
-            .collect();
-        Ok(Self {
-            key: key.into(),
-            host: host.into(),
-            origin: origin.map(String::from),
-            subprotocols,
-            deflate_offers: gathered.deflate_offers,
-        })
+        gathered.into_upgrade(key, host)
     }
 
-    /// The value of `Sec-WebSocket-Accept` (RFC 6455 §4.2.2).
+    /// The value of `Sec-WebSocket-Accept` (RFC 6455 §4.2.2); without use by HTTP/2.
     pub fn accept_key(&self) -> String {
         key::accept(&self.key)
     }
@@ -226,7 +235,7 @@ fn check_target(target: &str) -> Result<Option<&str>, HandshakeError> {
 
 /// Whether it can be a host with or without a port (RFC 3986 §3.2.2): what the gateway compares
 /// with origins and configuration must not hold a path, user or list.
-fn is_host(host: &[u8]) -> bool {
+pub(super) fn is_host(host: &[u8]) -> bool {
     let (name, port) = match host {
         [b'[', rest @ ..] => {
             let Some(end) = rest.iter().position(|byte| *byte == b']') else {
