@@ -54,7 +54,10 @@ mod time;
 
 pub use close::CloseCode;
 pub use connection::{Connection, State};
-pub use deflate::{DeflateAgreement, DeflateConfig, DeflateOffer, DeflatePool, Outgoing};
+pub use deflate::{
+    DeflateAgreement, DeflateConfig, DeflateCounts, DeflateOffer, DeflatePool, DeflateTraffic,
+    Outgoing,
+};
 pub use error::{ApiMisuse, PeerError};
 pub use event::{Close, Control, Event, Initiator};
 pub use frame::Frame;

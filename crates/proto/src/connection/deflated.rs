@@ -27,6 +27,12 @@ impl Connection {
         self.deflate.is_some()
     }
 
+    /// Whether what is compressed for the peer builds on what was sent before ("context takeover"):
+    /// then it must leave once it was compressed, and cannot be left out.
+    pub fn sends_with_takeover(&self) -> bool {
+        self.deflate.as_ref().is_some_and(|it| it.takes_over())
+    }
+
     /// [`receive`](Self::receive) with a pool for compressed messages, which are handed out owned.
     ///
     /// A compressed message is inflated when it is complete: text is checked then, and
@@ -65,8 +71,13 @@ impl Connection {
         };
         let opcode = Opcode::from(message.kind());
         let masking_key = self.masking_keys.as_mut().map(|next| next());
+        let start = out.len();
         match compressed {
-            Some(payload) => encode::compressed_frame(out, opcode, payload, masking_key),
+            Some(payload) => {
+                encode::compressed_frame(out, opcode, payload, masking_key);
+                let wire_bytes = out.len().saturating_sub(start);
+                pool.counts.sent.add(message.len(), wire_bytes);
+            }
             None => encode::frame(out, true, opcode, message.as_bytes(), masking_key),
         }
         Ok(())
@@ -74,11 +85,13 @@ impl Connection {
 
     /// What to write of a message for many on this connection: compressed as
     /// [`send_deflated`](Self::send_deflated) does, but only once for all connections that compress
-    /// alike and were sent the same before. (A [`Frame`] may also be written as it is, whenever
+    /// alike and were sent the same before. A frame that was made
+    /// [uncompressed](Frame::uncompressed) stays so. (Any may also be written as it is, whenever
     /// [`is_sendable`](Self::is_sendable) says so: it goes plain.)
     ///
     /// From here on the connection counts the message as sent: the bytes must be written, in the
     /// order of these calls and of all that is appended to `out`, or the connection be closed.
+    /// (Unless they are [droppable](Outgoing::is_droppable).)
     ///
     /// # Errors
     ///
@@ -91,7 +104,7 @@ impl Connection {
         }
         Ok(match &mut self.deflate {
             Some(context) => context.share(frame, pool),
-            None => Outgoing::plain(frame),
+            None => Outgoing::from(frame),
         })
     }
 

@@ -60,6 +60,7 @@ impl Context {
             bytes_max,
         };
         let inflated = pool.inflater().inflate(message, context)?;
+        pool.counts.received.add(inflated.len(), message.len());
         if self.receive.takeover {
             slide(&mut self.received, &inflated, window);
         }
@@ -96,7 +97,7 @@ impl Context {
         }
     }
 
-    pub(super) fn takes_over(&self) -> bool {
+    pub(crate) fn takes_over(&self) -> bool {
         self.send.takeover
     }
 

@@ -21,5 +21,5 @@ mod shared;
 pub(crate) use context::Context;
 pub(crate) use inflate::InflateError;
 pub use offer::{DeflateAgreement, DeflateConfig, DeflateOffer};
-pub use pool::DeflatePool;
+pub use pool::{DeflateCounts, DeflatePool, DeflateTraffic};
 pub use shared::Outgoing;

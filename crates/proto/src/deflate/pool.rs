@@ -22,6 +22,43 @@ pub struct DeflatePool {
     compressors: Compressors,
     buffer: Vec<u8>,
     pub(super) cache: Cache,
+    pub(crate) counts: DeflateCounts,
+}
+
+/// What a pool was used for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeflateCounts {
+    /// Runs of a compressor. Fewer than messages were sent where several connections shared one;
+    /// also those whose result was not used, because it was no shorter.
+    pub compressions: u64,
+    /// What was sent compressed.
+    pub sent: DeflateTraffic,
+    /// What was received compressed.
+    pub received: DeflateTraffic,
+}
+
+/// Compressed messages of one direction, one for each connection that they went over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeflateTraffic {
+    /// Messages.
+    pub messages: u64,
+    /// Bytes of their payload, uncompressed.
+    pub plain_bytes: u64,
+    /// Bytes that stood for it on the wire; of what is sent that includes the frame's header.
+    pub wire_bytes: u64,
+}
+
+impl DeflateTraffic {
+    pub(crate) fn add(&mut self, plain: usize, wire: usize) {
+        let add = |sum: &mut u64, more: usize| {
+            *sum = sum.saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
+        };
+        add(&mut self.messages, 1);
+        add(&mut self.plain_bytes, plain);
+        add(&mut self.wire_bytes, wire);
+    }
 }
 
 /// The buffer for compressed messages is given back when it is larger than this.
@@ -49,11 +86,19 @@ impl DeflatePool {
         if self.buffer.capacity() > BUFFER_BYTES_KEPT {
             self.buffer = Vec::new();
         }
+        self.counts.compressions = self.counts.compressions.saturating_add(1);
         let done = self
             .compressors
             .compress(settings, history, payload, &mut self.buffer);
         let worth_it = settings.even_if_longer || self.buffer.len() < payload.len();
         (done && worth_it).then_some(self.buffer.as_slice())
+    }
+}
+
+impl DeflatePool {
+    /// What it was used for since it was made or last asked.
+    pub fn take_counts(&mut self) -> DeflateCounts {
+        core::mem::take(&mut self.counts)
     }
 }
 

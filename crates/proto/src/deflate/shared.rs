@@ -25,16 +25,22 @@ const KINDS_MAX: usize = 16;
 pub struct Outgoing {
     bytes: Arc<[u8]>,
     compressed: bool,
+    /// What is compressed from now on builds on it.
+    remembered: bool,
 }
 
-impl Outgoing {
-    pub(crate) fn plain(frame: &Frame) -> Self {
+/// The frame as it is, not compressed.
+impl From<&Frame> for Outgoing {
+    fn from(frame: &Frame) -> Self {
         Self {
             bytes: frame.bytes(),
             compressed: false,
+            remembered: false,
         }
     }
+}
 
+impl Outgoing {
     /// The frame as it goes on the wire.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
@@ -43,6 +49,12 @@ impl Outgoing {
     /// Whether its payload is compressed.
     pub fn is_compressed(&self) -> bool {
         self.compressed
+    }
+
+    /// Whether it may be left out, as long as none of its bytes were written: nothing that was or
+    /// will be compressed for this connection builds on it.
+    pub fn is_droppable(&self) -> bool {
+        !self.remembered
     }
 }
 
@@ -81,8 +93,8 @@ impl ReceiverKind {
 impl Context {
     /// What `frame` becomes for this connection, which counts it as sent.
     pub(crate) fn share(&mut self, frame: &Frame, pool: &mut DeflatePool) -> Outgoing {
-        if !self.wants(frame.payload_len()) {
-            return Outgoing::plain(frame);
+        if !frame.is_compressible() || !self.wants(frame.payload_len()) {
+            return Outgoing::from(frame);
         }
         pool.turn_to(frame);
         let known = pool.cache.kinds.iter().position(|kind| kind.is_for(self));
@@ -102,12 +114,14 @@ impl Context {
                 ..
             }) => {
                 self.set_sent(after);
+                pool.counts.sent.add(frame.payload_len(), bytes.len());
                 Outgoing {
                     bytes: Arc::clone(bytes),
                     compressed: true,
+                    remembered: self.takes_over(),
                 }
             }
-            _ => Outgoing::plain(frame),
+            _ => Outgoing::from(frame),
         }
     }
 

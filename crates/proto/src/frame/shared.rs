@@ -9,12 +9,14 @@ use crate::{Kind, Message};
 /// One whole, unfragmented, unmasked message frame, encoded once and cheap to clone.
 ///
 /// A server may write its bytes to any connection whose
-/// [`is_sendable`](crate::Connection::is_sendable) says so, without telling the connection.
+/// [`is_sendable`](crate::Connection::is_sendable) says so, without telling the connection. With
+/// permessage-deflate [`share`](crate::Connection::share) makes of it what goes on the wire.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     bytes: Arc<[u8]>,
     kind: Kind,
     payload_len: usize,
+    compressible: bool,
 }
 
 impl Frame {
@@ -32,7 +34,22 @@ impl Frame {
             bytes: bytes.into(),
             kind: message.kind(),
             payload_len: message.len(),
+            compressible: true,
         }
+    }
+
+    /// Encodes `message`, which is sent plain to everybody: for one that has a secret beside text
+    /// that others choose; see [`DeflateConfig`](crate::DeflateConfig).
+    pub fn uncompressed(message: Message<'_>) -> Self {
+        Self {
+            compressible: false,
+            ..Self::new(message)
+        }
+    }
+
+    /// Whether it may be compressed for those who agreed to that.
+    pub fn is_compressible(&self) -> bool {
+        self.compressible
     }
 
     /// The frame as it goes on the wire.
