@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use crate::deflate::Deflate;
 use crate::frame::{Frame, opcode};
 use crate::http::{Response, fill_within};
 use crate::link::Link;
@@ -30,9 +31,21 @@ pub enum Event {
 pub struct Client {
     link: Box<dyn Link>,
     buffer: Vec<u8>,
-    message: Option<(u8, Vec<u8>)>,
+    message: Option<Unfinished>,
     response: Response,
+    deflate: Option<Deflate>,
+    compressed: bool,
 }
+
+/// A message whose last frame has not come.
+struct Unfinished {
+    opcode: u8,
+    compressed: bool,
+    payload: Vec<u8>,
+}
+
+/// RSV1, which says that a message is compressed (RFC 7692 §6).
+const COMPRESSED: u8 = 4;
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,10 +65,13 @@ impl Client {
     }
 
     pub(crate) fn new(link: Box<dyn Link>, buffer: Vec<u8>, response: Response) -> Self {
+        let deflate = response.header("sec-websocket-extensions");
         Self {
             link,
             buffer,
             message: None,
+            deflate: deflate.map(Deflate::agreed),
+            compressed: false,
             response,
         }
     }
@@ -78,6 +94,29 @@ impl Client {
     /// Sends a binary message in one frame.
     pub fn send_binary(&mut self, payload: &[u8]) {
         self.send_frame(&Frame::new(opcode::BINARY, payload));
+    }
+
+    /// Sends a text message, compressed.
+    ///
+    /// # Panics
+    /// When the server did not agree to that.
+    pub fn send_text_compressed(&mut self, text: &str) {
+        let deflate = self.deflate.as_mut().expect("compression was agreed to");
+        let payload = deflate.compress(text.as_bytes());
+        self.send_frame(&Frame {
+            rsv: COMPRESSED,
+            ..Frame::new(opcode::TEXT, payload)
+        });
+    }
+
+    /// Whether the message that was received last was compressed.
+    pub fn was_compressed(&self) -> bool {
+        self.compressed
+    }
+
+    /// What the server agreed to of the offered extensions.
+    pub fn extensions(&self) -> Option<&str> {
+        self.response.header("sec-websocket-extensions")
     }
 
     /// Sends a ping.
@@ -265,16 +304,19 @@ impl Client {
             frame.masking_key, None,
             "a server must not mask (RFC 6455 §5.1)"
         );
-        assert_eq!(
-            frame.rsv, 0,
-            "RSV bits without an extension (RFC 6455 §5.2)"
-        );
         let Frame {
             fin,
+            rsv,
             opcode,
             payload,
             ..
         } = frame;
+        let compressed = rsv == COMPRESSED;
+        let first = opcode == opcode::TEXT || opcode == opcode::BINARY;
+        assert!(
+            rsv == 0 || (compressed && first && self.deflate.is_some()),
+            "RSV bits without an extension (RFC 6455 §5.2)"
+        );
         if opcode >= opcode::CLOSE {
             assert!(
                 fin && payload.len() <= 125,
@@ -282,10 +324,16 @@ impl Client {
             );
         }
         match (opcode, self.message.take()) {
-            (opcode::TEXT | opcode::BINARY, None) => self.message = Some((opcode, payload)),
-            (opcode::CONTINUATION, Some((kind, mut message))) => {
-                message.extend_from_slice(&payload);
-                self.message = Some((kind, message));
+            (opcode::TEXT | opcode::BINARY, None) => {
+                self.message = Some(Unfinished {
+                    opcode,
+                    compressed,
+                    payload,
+                });
+            }
+            (opcode::CONTINUATION, Some(mut message)) => {
+                message.payload.extend_from_slice(&payload);
+                self.message = Some(message);
             }
             (opcode::CLOSE, _) => return Some(close_event(&payload)),
             (opcode::PING, unfinished) => {
@@ -301,9 +349,15 @@ impl Client {
         if !fin {
             return None;
         }
-        self.message.take().map(|(kind, message)| match kind {
-            opcode::TEXT => Event::Text(String::from_utf8(message).expect("text is UTF-8 (§5.6)")),
-            _ => Event::Binary(message),
+        let message = self.message.take()?;
+        self.compressed = message.compressed;
+        let payload = match &mut self.deflate {
+            Some(deflate) if message.compressed => deflate.inflate(&message.payload),
+            _ => message.payload,
+        };
+        Some(match message.opcode {
+            opcode::TEXT => Event::Text(String::from_utf8(payload).expect("text is UTF-8 (§5.6)")),
+            _ => Event::Binary(payload),
         })
     }
 }

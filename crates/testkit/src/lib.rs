@@ -6,7 +6,8 @@
 //! - [`upgrade_cases`] is a table of upgrade requests, good and bad, with the verdict on each.
 //! - [`Client`] speaks frames over any [`Link`] (a `TcpStream`, a TLS stream the test wrapped). It
 //!   encodes and decodes frames by itself, not with `rupor-proto`: a mistake there must not be able
-//!   to hide behind the same mistake here.
+//!   to hide behind the same mistake here. Where the server agreed to permessage-deflate it reads
+//!   compressed messages, by the C zlib.
 //! - [`http()`] is one request and its [`Response`].
 //! - [`Process`] runs a program, waits for lines of its output and ends it when dropped.
 //!
@@ -22,6 +23,7 @@
 )]
 
 mod client;
+mod deflate;
 mod frame;
 mod http;
 mod link;

@@ -69,6 +69,11 @@ impl Opening {
         self.header("Sec-WebSocket-Protocol", &offered.join(", "))
     }
 
+    /// Offers permessage-deflate and its parameters, as one value of `Sec-WebSocket-Extensions`.
+    pub fn extensions(self, offers: &str) -> Self {
+        self.header("Sec-WebSocket-Extensions", offers)
+    }
+
     /// Bytes to send right behind the request, before its answer is there.
     pub fn early(mut self, bytes: &[u8]) -> Self {
         self.early.extend_from_slice(bytes);
