@@ -116,6 +116,9 @@ pub struct Admitted<A> {
     /// More headers for the 101; names that the handshake writes itself, or line breaks, make the
     /// upgrade fail with 500.
     pub headers: Vec<(String, String)>,
+    /// Whether permessage-deflate may be agreed to, if the server has it
+    /// ([`Server::deflate`](crate::Server::deflate)) and the client offers it.
+    pub deflate: bool,
 }
 
 impl<A> Admitted<A> {
@@ -125,7 +128,15 @@ impl<A> Admitted<A> {
             admission,
             subprotocol: None,
             headers: Vec::new(),
+            deflate: true,
         }
+    }
+
+    /// Declines permessage-deflate for this connection.
+    #[must_use]
+    pub fn without_deflate(mut self) -> Self {
+        self.deflate = false;
+        self
     }
 
     /// Chooses the subprotocol.

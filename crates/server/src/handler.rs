@@ -81,7 +81,7 @@ impl<'a> Connection<'a> {
         self.link.id
     }
 
-    /// Queues a message. It leaves with everything else that this callback, and the others of the
+    /// Queues a message, compressed if that was agreed to and pays. It leaves with everything else that this callback, and the others of the
     /// same read, queued.
     ///
     /// # Errors
@@ -89,7 +89,17 @@ impl<'a> Connection<'a> {
     /// backlog is full, and then the connection is dropped.
     pub fn send(&mut self, message: Message<'_>) -> Result<(), SendError> {
         let transport = self.transport.as_deref_mut();
-        self.link.send(message, self.context, transport)
+        self.link.send(message, true, self.context, transport)
+    }
+
+    /// Queues a message that is never compressed: for one that has a secret beside text that others
+    /// choose; see [`DeflateConfig`](crate::DeflateConfig).
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send).
+    pub fn send_uncompressed(&mut self, message: Message<'_>) -> Result<(), SendError> {
+        let transport = self.transport.as_deref_mut();
+        self.link.send(message, false, self.context, transport)
     }
 
     /// Queues a text message; see [`send`](Self::send).
@@ -100,7 +110,8 @@ impl<'a> Connection<'a> {
         self.send(Message::Text(text))
     }
 
-    /// Queues a message that was encoded before; see [`send`](Self::send).
+    /// Queues a message that was encoded before, compressed as [`send`](Self::send) does, but once
+    /// for all who were sent the same; see [`send`](Self::send).
     ///
     /// # Errors
     /// Those of [`send`](Self::send).

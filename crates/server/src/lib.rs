@@ -42,4 +42,4 @@ pub use worker::CLOSE_SLOW;
 
 /// The protocol's own types that appear in this API.
 pub use rupor_proto as proto;
-pub use rupor_proto::{Close, CloseCode, Frame, Kind, Message};
+pub use rupor_proto::{Close, CloseCode, DeflateConfig, Frame, Kind, Message};

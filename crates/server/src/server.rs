@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use mio::{Poll, Waker};
+use rupor_proto::DeflateConfig;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::Semaphore;
 use tower_service::Service;
@@ -66,6 +67,7 @@ pub struct Server<H: Handler, A = AdmitAll> {
     limits: Limits,
     workers: Option<usize>,
     tls: Option<Tls>,
+    deflate: Option<DeflateConfig>,
     http: Option<HttpService>,
     trusted_proxies: Vec<AddressRange>,
     listeners: Vec<TcpListener>,
@@ -82,6 +84,7 @@ impl<H: Handler> Server<H> {
             limits: Limits::default(),
             workers: None,
             tls: None,
+            deflate: None,
             http: None,
             trusted_proxies: Vec::new(),
             listeners: Vec::new(),
@@ -98,6 +101,7 @@ impl<H: Handler, A> Server<H, A> {
             limits: self.limits,
             workers: self.workers,
             tls: self.tls,
+            deflate: self.deflate,
             http: self.http,
             trusted_proxies: self.trusted_proxies,
             listeners: self.listeners,
@@ -137,6 +141,17 @@ impl<H: Handler, A> Server<H, A> {
     /// Speaks TLS on every listener.
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
+        self
+    }
+
+    /// Agrees to permessage-deflate (RFC 7692) with clients that offer it; without this nobody's
+    /// offer is taken. What is compressed is said in `deflate`, with a warning about secrets; a
+    /// message that must not be is sent with
+    /// [`Connection::send_uncompressed`](crate::Connection::send_uncompressed), or made with
+    /// [`Frame::uncompressed`](crate::Frame::uncompressed). An [`Admit`] may decline for a
+    /// connection ([`Admitted::without_deflate`](crate::Admitted::without_deflate)).
+    pub fn deflate(mut self, deflate: DeflateConfig) -> Self {
+        self.deflate = Some(deflate);
         self
     }
 
@@ -204,6 +219,7 @@ impl<H: Handler, A: Admit<Admission = H::Admission>> Server<H, A> {
             admit: self.admit,
             gate: Gate::new(Arc::clone(&limits), self.trusted_proxies),
             tls: self.tls,
+            deflate: self.deflate,
             http: self.http,
             handle: handle.clone(),
             counters: Arc::clone(&handle.shared().counters.opening),

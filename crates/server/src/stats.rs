@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rupor_proto::CloseCode;
+use rupor_proto::{CloseCode, DeflateCounts};
 
 macro_rules! labels {
     ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $label:literal,)* }) => {
@@ -116,6 +116,23 @@ pub struct Stats {
     pub backlog_bytes: u64,
     /// Panics of the handler.
     pub panics: u64,
+    /// WebSockets open now that agreed to permessage-deflate.
+    pub deflate_connections: u64,
+    /// Runs of a compressor. Fewer than messages were sent compressed where several connections
+    /// shared one; also those whose result was not used, because it was no shorter.
+    pub compressions: u64,
+    /// Messages that were sent compressed, one for each connection that gets it.
+    pub deflated_messages_out: u64,
+    /// Bytes of their payload before.
+    pub deflated_plain_bytes_out: u64,
+    /// Bytes of their frames.
+    pub deflated_wire_bytes_out: u64,
+    /// Messages that came compressed.
+    pub deflated_messages_in: u64,
+    /// Bytes that they were inflated to.
+    pub deflated_plain_bytes_in: u64,
+    /// Bytes of their compressed payload.
+    pub deflated_wire_bytes_in: u64,
 }
 
 const CLOSED_LABELS: [&str; 19] = [
@@ -145,8 +162,23 @@ pub(crate) struct WorkerCounters {
     pub(crate) bytes_out: AtomicU64,
     pub(crate) backlog_bytes: AtomicU64,
     pub(crate) panics: AtomicU64,
+    pub(crate) deflate_opened: AtomicU64,
+    pub(crate) deflate_gone: AtomicU64,
+    deflate: DeflateCounters,
     closed: [AtomicU64; CLOSED_LABELS.len()],
     dropped: [AtomicU64; DropReason::ALL.len()],
+}
+
+/// What a worker counts of [`DeflateCounts`].
+#[derive(Debug, Default)]
+struct DeflateCounters {
+    compressions: AtomicU64,
+    messages_out: AtomicU64,
+    plain_bytes_out: AtomicU64,
+    wire_bytes_out: AtomicU64,
+    messages_in: AtomicU64,
+    plain_bytes_in: AtomicU64,
+    wire_bytes_in: AtomicU64,
 }
 
 /// Adds without a locked instruction: the counter has one writer.
@@ -164,6 +196,19 @@ impl WorkerCounters {
         if let Some(counter) = self.closed.get(closed_index(code)) {
             add(counter, 1);
         }
+    }
+
+    /// Adds what a pool was used for.
+    pub(crate) fn deflate(&self, counts: &DeflateCounts) {
+        let DeflateCounts { sent, received, .. } = counts;
+        let counters = &self.deflate;
+        add(&counters.compressions, counts.compressions);
+        add(&counters.messages_out, sent.messages);
+        add(&counters.plain_bytes_out, sent.plain_bytes);
+        add(&counters.wire_bytes_out, sent.wire_bytes);
+        add(&counters.messages_in, received.messages);
+        add(&counters.plain_bytes_in, received.plain_bytes);
+        add(&counters.wire_bytes_in, received.wire_bytes);
     }
 
     pub(crate) fn dropped(&self, reason: DropReason) {
@@ -265,6 +310,15 @@ impl Counters {
             bytes_out: sum(|worker| &worker.bytes_out),
             backlog_bytes: self.backlog_bytes(),
             panics: sum(|worker| &worker.panics),
+            deflate_connections: sum(|worker| &worker.deflate_opened)
+                .saturating_sub(sum(|worker| &worker.deflate_gone)),
+            compressions: sum(|worker| &worker.deflate.compressions),
+            deflated_messages_out: sum(|worker| &worker.deflate.messages_out),
+            deflated_plain_bytes_out: sum(|worker| &worker.deflate.plain_bytes_out),
+            deflated_wire_bytes_out: sum(|worker| &worker.deflate.wire_bytes_out),
+            deflated_messages_in: sum(|worker| &worker.deflate.messages_in),
+            deflated_plain_bytes_in: sum(|worker| &worker.deflate.plain_bytes_in),
+            deflated_wire_bytes_in: sum(|worker| &worker.deflate.wire_bytes_in),
         }
     }
 }

@@ -22,6 +22,7 @@ mod upgrade;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rupor_proto::DeflateConfig;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
@@ -45,6 +46,7 @@ pub(crate) struct Opening<A: Admit> {
     pub(crate) limits: Arc<Limits>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) tls: Option<Tls>,
+    pub(crate) deflate: Option<DeflateConfig>,
     pub(crate) http: Option<HttpService>,
     pub(crate) handle: Handle,
     pub(crate) counters: Arc<OpeningCounters>,

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::StatusCode;
-use rupor_proto::handshake::{Upgrade, write_response};
+use http::{HeaderMap, StatusCode, header};
+use rupor_proto::DeflateAgreement;
+use rupor_proto::handshake::{Upgrade, write_response_with};
 use tokio::time::timeout;
 
 use super::answer::Answer;
@@ -22,6 +23,8 @@ pub(crate) struct Decided<A> {
     pub(crate) admitted: Admitted<A>,
     /// The 101.
     pub(crate) response: Vec<u8>,
+    /// What of permessage-deflate the 101 agrees to.
+    pub(crate) deflate: Option<DeflateAgreement>,
     pub(crate) remote: std::net::SocketAddr,
 }
 
@@ -46,6 +49,7 @@ impl<A: Admit> Opening<A> {
         if self.least_loaded().is_none() {
             return Err(self.refuse(RefusalReason::Adoptions, "the server is overloaded"));
         }
+        let deflate = self.agree_to_deflate(upgrade, &request.headers);
         let patience = Duration::from_millis(u64::from(self.limits.admit_timeout_ms));
         let admitted = match timeout(patience, self.admit.admit(request)).await {
             Ok(Ok(admitted)) => admitted,
@@ -57,6 +61,7 @@ impl<A: Admit> Opening<A> {
                 return Err(self.refuse(RefusalReason::AdmitFailed, "no decision in time"));
             }
         };
+        let deflate = deflate.filter(|_| admitted.deflate);
         let headers: Vec<(&str, &str)> = admitted
             .headers
             .iter()
@@ -64,7 +69,10 @@ impl<A: Admit> Opening<A> {
             .collect();
         let mut response = Vec::with_capacity(256);
         let subprotocol = admitted.subprotocol.as_deref();
-        if let Err(error) = write_response(upgrade, subprotocol, &headers, &mut response) {
+        let deflated = deflate.as_ref();
+        if let Err(error) =
+            write_response_with(upgrade, subprotocol, deflated, &headers, &mut response)
+        {
             tracing::error!(%error, "an upgrade was admitted with what no 101 can carry");
             self.counters.refused(RefusalReason::AdmitFailed);
             let status = StatusCode::INTERNAL_SERVER_ERROR;
@@ -73,8 +81,18 @@ impl<A: Admit> Opening<A> {
         Ok(Decided {
             admitted,
             response,
+            deflate,
             remote,
         })
+    }
+
+    /// What of the client's offers is agreed to, unless `Admit` says no.
+    fn agree_to_deflate(&self, upgrade: &Upgrade, headers: &HeaderMap) -> Option<DeflateAgreement> {
+        let config = self.deflate.as_ref()?;
+        // Some write other letters than ASCII into it; what is vetoed may stand beside them.
+        let user_agent = headers.get(header::USER_AGENT);
+        let user_agent = user_agent.map(|value| String::from_utf8_lossy(value.as_bytes()));
+        config.accept(&upgrade.deflate_offers, user_agent.as_deref())
     }
 
     fn refuse(&self, reason: RefusalReason, text: &str) -> Answer {
@@ -123,6 +141,7 @@ impl<A: Admit> Opening<A> {
         let Decided {
             admitted,
             response,
+            deflate,
             remote,
         } = decided;
         let adoption = Adoption {
@@ -133,6 +152,7 @@ impl<A: Admit> Opening<A> {
             arrival: Arrival {
                 remote,
                 subprotocol: admitted.subprotocol.map(Into::into),
+                deflate,
                 permit: Some(permit),
             },
         };

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use rupor_proto::{Config, Time};
+use rupor_proto::{Config, DeflatePool, Time};
 
 use super::outbox::Outbox;
 use super::timers::Timers;
@@ -31,6 +31,8 @@ pub(crate) struct Context {
     /// Now, as the loop's turn sees it.
     pub(crate) now: Time,
     pub(crate) out: Vec<u8>,
+    /// What connections compress and inflate with.
+    pub(crate) deflate: DeflatePool,
     /// Connections whose outbox is to be flushed at the end of the turn.
     pub(crate) dirty: Vec<u32>,
     /// Connections to be read again in the next turn.
@@ -72,6 +74,7 @@ impl Context {
             timers: Timers::default(),
             now: Time::from_millis(0),
             out: Vec::new(),
+            deflate: DeflatePool::new(),
             dirty: Vec::new(),
             again: Vec::new(),
             spare: Vec::new(),
@@ -95,6 +98,7 @@ impl Context {
             &self.counters.bytes_out,
             std::mem::take(&mut tally.bytes_out),
         );
+        self.counters.deflate(&self.deflate.take_counts());
         self.counters
             .backlog_bytes
             .store(tally.backlog, Ordering::Relaxed);

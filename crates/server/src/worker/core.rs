@@ -254,6 +254,8 @@ impl<H: Handler, T: Transport> Core<H, T> {
         self.run_timers();
         self.flush_dirty();
         self.keep_budget();
+        // The last message for many may be large, and the next turn far away.
+        self.context.deflate.forget_shared();
         self.context.publish_tally();
     }
 

@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rupor_proto::{CloseCode, Connection, Frame, Message, State, Time};
+use rupor_proto::{CloseCode, Connection, DeflateAgreement, Frame, Message, Outgoing, State, Time};
 
 use super::context::Context;
 use super::outbox::Outbox;
@@ -18,7 +18,7 @@ use crate::error::SendError;
 use crate::id::ConnectionId;
 use crate::limits::Limits;
 use crate::opening::Permit;
-use crate::stats::DropReason;
+use crate::stats::{DropReason, add};
 
 /// The close code for a peer that reads too slowly: connect again, later.
 pub const CLOSE_SLOW: CloseCode = CloseCode::new(3008);
@@ -94,12 +94,15 @@ pub(crate) struct Flags {
     pub(crate) opening: bool,
     /// Something received was thrown away, so what follows may begin inside a frame: no more is understood.
     pub(crate) deaf: bool,
+    /// permessage-deflate was agreed to.
+    pub(crate) deflate: bool,
 }
 
 /// What an adopted connection comes with.
 pub(crate) struct Arrival {
     pub(crate) remote: SocketAddr,
     pub(crate) subprotocol: Option<Box<str>>,
+    pub(crate) deflate: Option<DeflateAgreement>,
     pub(crate) permit: Option<Permit>,
 }
 
@@ -107,9 +110,14 @@ impl Link {
     pub(crate) fn new(id: ConnectionId, arrival: Arrival, context: &Context) -> Self {
         // The jitter only has to differ between connections: a multiplicative hash does.
         let seed = id.as_u64().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut protocol = Connection::server(Arc::clone(&context.config), context.now, seed);
+        if let Some(agreement) = &arrival.deflate {
+            protocol = protocol.with_deflate(agreement);
+            add(&context.counters.deflate_opened, 1);
+        }
         Self {
             id,
-            protocol: Connection::server(Arc::clone(&context.config), context.now, seed),
+            protocol,
             outbox: None,
             held: None,
             remote: arrival.remote,
@@ -122,7 +130,10 @@ impl Link {
             scheduled: timers::NEVER,
             counted: 0,
             doom: None,
-            flags: Flags::default(),
+            flags: Flags {
+                deflate: arrival.deflate.is_some(),
+                ..Flags::default()
+            },
             _permit: arrival.permit,
         }
     }
@@ -147,13 +158,18 @@ impl Link {
     pub(crate) fn send(
         &mut self,
         message: Message<'_>,
+        compress: bool,
         context: &mut Context,
         transport: Option<&mut dyn Transport>,
     ) -> Result<(), SendError> {
         self.make_room(message.len(), context, transport)?;
-        self.protocol
-            .send(message, &mut context.out)
-            .map_err(|_| SendError::Closing)?;
+        let Context { out, deflate, .. } = context;
+        if compress {
+            self.protocol.send_deflated(message, deflate, out)
+        } else {
+            self.protocol.send(message, out)
+        }
+        .map_err(|_| SendError::Closing)?;
         context.tally.frames_out += 1;
         Ok(())
     }
@@ -165,18 +181,26 @@ impl Link {
         context: &mut Context,
         transport: Option<&mut dyn Transport>,
     ) -> Result<(), SendError> {
-        let bytes = frame.as_bytes();
-        self.make_room(bytes.len(), context, transport)?;
-        if bytes.len() >= BY_REFERENCE_BYTES {
+        self.make_room(frame.as_bytes().len(), context, transport)?;
+        let outgoing = self.share(frame, context)?;
+        if outgoing.as_bytes().len() >= BY_REFERENCE_BYTES {
             self.queue_out(context);
             let now = context.now;
-            self.outbox_mut(context).push_frame(frame.clone(), now);
+            self.outbox_mut(context).push_frame(outgoing, now);
             self.mark_dirty(context);
         } else {
-            context.out.extend_from_slice(bytes);
+            context.out.extend_from_slice(outgoing.as_bytes());
         }
         context.tally.frames_out += 1;
         Ok(())
+    }
+
+    /// What goes on the wire for a frame. It must be queued next: it may be compressed behind all
+    /// that was queued before. So whether there is room is asked earlier, about the frame as it is.
+    fn share(&mut self, frame: &Frame, context: &mut Context) -> Result<Outgoing, SendError> {
+        self.protocol
+            .share(frame, &mut context.deflate)
+            .map_err(|_| SendError::Closing)
     }
 
     /// Whether `more` bytes may be queued. What fills up is written first, so only a peer that does
@@ -228,8 +252,11 @@ impl Link {
                 }
             }
         }
+        let Ok(outgoing) = self.share(frame, context) else {
+            return;
+        };
         let now = context.now;
-        self.outbox_mut(context).push_frame(frame.clone(), now);
+        self.outbox_mut(context).push_frame(outgoing, now);
         context.tally.frames_out += 1;
         self.mark_dirty(context);
     }
@@ -458,6 +485,9 @@ impl Link {
         context.tally.backlog = context.tally.backlog.saturating_sub(self.counted);
         self.counted = 0;
         self.return_outbox(context);
+        if self.flags.deflate {
+            add(&context.counters.deflate_gone, 1);
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Write};
 
-use rupor_proto::{Frame, Time};
+use rupor_proto::{Outgoing, Time};
 
 /// Chunks that go into one vectored write.
 const SLICES_MAX: usize = 64;
@@ -17,7 +17,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 
 #[derive(Debug)]
 enum Chunk {
-    Shared(Frame),
+    Shared(Outgoing),
     Owned(Vec<u8>),
 }
 
@@ -70,8 +70,9 @@ impl Outbox {
         self.progress
     }
 
-    /// Queues a frame without copying it.
-    pub(crate) fn push_frame(&mut self, frame: Frame, now: Time) {
+    /// Queues a frame without copying it. From here on it leaves in its place, or with the whole
+    /// connection: what is compressed behind it may build on it.
+    pub(crate) fn push_frame(&mut self, frame: Outgoing, now: Time) {
         self.begin(now);
         self.bytes += frame.as_bytes().len();
         self.chunks.push_back(Chunk::Shared(frame));
@@ -164,7 +165,8 @@ impl Outbox {
     }
 
     /// Forgets everything whose first byte has not been written, so that a close frame can follow
-    /// what the peer has half of.
+    /// what the peer has half of; and nothing else may, because the peer lacks what later messages
+    /// may have been compressed behind.
     pub(crate) fn forget_unwritten(&mut self) {
         let keep = usize::from(self.written > 0);
         self.chunks.truncate(keep);
@@ -186,7 +188,7 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
-    use rupor_proto::Message;
+    use rupor_proto::{Frame, Message};
 
     use super::*;
 
@@ -221,7 +223,7 @@ mod tests {
         for n in 0..200_u8 {
             let frame = Frame::new(Message::Binary(&[n; 40]));
             expected.extend_from_slice(frame.as_bytes());
-            outbox.push_frame(frame, NOW);
+            outbox.push_frame(Outgoing::from(&frame), NOW);
             outbox.push_bytes(&[n, n], NOW);
             outbox.push_bytes(b"own", NOW);
             expected.extend_from_slice(&[n, n]);

@@ -251,6 +251,7 @@ impl Sim {
             arrival: Arrival {
                 remote: "192.0.2.1:1234".parse().unwrap(),
                 subprotocol: None,
+                deflate: None,
                 permit: None,
             },
         });

@@ -16,7 +16,7 @@ use super::*;
 
 /// Says the path and who asks.
 #[derive(Clone)]
-struct Says;
+pub(super) struct Says;
 
 impl Service<::http::Request<Incoming>> for Says {
     type Response = ::http::Response<Full<Bytes>>;
@@ -64,7 +64,7 @@ fn without_a_service_it_says_what_it_is() {
 }
 
 /// Reads one answer with a `Content-Length`.
-fn answer(stream: &mut TcpStream) -> String {
+pub(super) fn answer(stream: &mut TcpStream) -> String {
     let mut text = String::new();
     let mut byte = [0];
     let mut wanted = None;

@@ -10,6 +10,7 @@
 )]
 
 mod carrying;
+mod deflate;
 mod ending;
 mod http;
 mod opening;
@@ -64,6 +65,7 @@ impl Handler for Talk {
                 let frame = Frame::new(Message::Text(text));
                 connection.publish(&topic.into(), &frame).unwrap();
             }
+            ("uncompressed", text) => connection.send_uncompressed(Message::Text(text)).unwrap(),
             ("flood", bytes) => {
                 let text = "f".repeat(bytes.parse().unwrap());
                 let _ = connection.send_text(&text);

@@ -194,10 +194,12 @@ fn serve<H: Handler, T: Transport>(
         return Served::All;
     };
     let mut rest = input;
-    while let Some(event) = link
-        .protocol
-        .receive(&mut rest, context.now, &mut context.out)
-    {
+    while let Some(event) = link.protocol.receive_with(
+        &mut context.deflate,
+        &mut rest,
+        context.now,
+        &mut context.out,
+    ) {
         match event {
             Event::Message(incoming) => {
                 context.tally.messages_in += 1;
