@@ -100,6 +100,8 @@ limits! {
         "An HTTP connection on which no byte moved for so long is closed.";
     user_timeout_ms: u32 = 20_000, "ms",
         "TCP_USER_TIMEOUT: sent bytes that the peer's system does not acknowledge for so long end the connection (Linux). 0: the system's.";
+    notsent_lowat_bytes: u32 = 128 * 1024, "bytes",
+        "TCP_NOTSENT_LOWAT: with so many bytes that TCP has not sent yet, the system takes no more of a connection's (Linux), so that the rest can still be left out or overtaken. 0: the system's.";
     receive_buffer_bytes: usize = 256 * 1024, "bytes",
         "A worker's one receive buffer, shared by its connections.";
     reads_per_turn_max: u32 = 4, "reads",

@@ -21,6 +21,7 @@ use super::head::{HeadError, Opened, read_head};
 use super::stream::Stream;
 use crate::admit::Admit;
 use crate::inbox::End;
+use crate::limits::Limits;
 use crate::stats::RefusalReason;
 
 const BACKOFF_MIN: Duration = Duration::from_millis(10);
@@ -154,7 +155,7 @@ fn enter<A: Admit>(opening: &Arc<Opening<A>>, tcp: TcpStream, remote: SocketAddr
     let Ok(place) = Arc::clone(&opening.openings).try_acquire_owned() else {
         return turn_away(opening, tcp, RefusalReason::Openings);
     };
-    prepare(&tcp, opening.limits.user_timeout_ms);
+    prepare(&tcp, &opening.limits);
     let opening = Arc::clone(opening);
     tokio::spawn(async move {
         opening.counters.openings.fetch_add(1, Ordering::Relaxed);
@@ -174,16 +175,22 @@ impl<A: Admit> Drop for Counted<'_, A> {
     }
 }
 
-fn prepare(tcp: &TcpStream, user_timeout_ms: u32) {
-    // Neither can fail on a connected socket in a way that would matter more than going on.
+fn prepare(tcp: &TcpStream, limits: &Limits) {
+    // None of these can fail on a connected socket in a way that would matter more than going on.
     let _ = tcp.set_nodelay(true);
     #[cfg(target_os = "linux")]
-    if user_timeout_ms > 0 {
-        let timeout = Duration::from_millis(u64::from(user_timeout_ms));
-        let _ = SockRef::from(tcp).set_tcp_user_timeout(Some(timeout));
+    {
+        let socket = SockRef::from(tcp);
+        if limits.user_timeout_ms > 0 {
+            let timeout = Duration::from_millis(u64::from(limits.user_timeout_ms));
+            let _ = socket.set_tcp_user_timeout(Some(timeout));
+        }
+        if limits.notsent_lowat_bytes > 0 {
+            let _ = socket.set_tcp_notsent_lowat(limits.notsent_lowat_bytes);
+        }
     }
     #[cfg(not(target_os = "linux"))]
-    let _ = (SockRef::from(tcp), user_timeout_ms);
+    let _ = (SockRef::from(tcp), limits);
 }
 
 /// Refuses at the door: before TLS, so cheaply. Only a plain connection can be told why.
@@ -287,5 +294,33 @@ mod tests {
             assert_eq!(backoff.log_now(start + Duration::from_secs(9)), None);
         }
         assert_eq!(backoff.log_now(start + Duration::from_secs(10)), Some(6));
+    }
+
+    /// The system says what it took; 0 leaves its own defaults.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn limits_of_a_socket_are_set_at_accept() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let off = Limits {
+            user_timeout_ms: 0,
+            notsent_lowat_bytes: 0,
+            ..Limits::default()
+        };
+        for limits in [Limits::default(), off] {
+            let client = TcpStream::connect(address).await.unwrap();
+            let untouched = SockRef::from(&client).tcp_notsent_lowat().unwrap();
+            let (tcp, _) = listener.accept().await.unwrap();
+            prepare(&tcp, &limits);
+            let lowat = SockRef::from(&tcp).tcp_notsent_lowat().unwrap();
+            let timeout = SockRef::from(&tcp).tcp_user_timeout().unwrap();
+            if limits.notsent_lowat_bytes > 0 {
+                assert_eq!(lowat, 128 * 1024);
+                assert_eq!(timeout, Some(Duration::from_secs(20)));
+            } else {
+                assert_eq!(lowat, untouched);
+                assert_eq!(timeout.unwrap_or_default(), Duration::ZERO);
+            }
+        }
     }
 }
