@@ -9,10 +9,56 @@
 mod program;
 
 use program::{Pair, start};
+use rupor_server::{Connection, Frame, Handler, Message, Server, Topic, UpgradeRequest};
 use rupor_testkit::{Process, Stream, free_port, http, wait_until};
 use serde_json::Value;
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// Gives each message of a connection without a channel to all that have one.
+struct Topics(Topic);
+
+impl Handler for Topics {
+    type Admission = UpgradeRequest;
+    type State = ();
+
+    fn on_open(&mut self, connection: &mut Connection<'_>, request: UpgradeRequest) {
+        if request.target.contains("channel=bench") {
+            connection.subscribe(&self.0);
+        }
+    }
+
+    fn on_message(&mut self, connection: &mut Connection<'_>, _: &mut (), message: Message<'_>) {
+        connection.publish(&self.0, &Frame::new(message)).unwrap();
+    }
+}
+
+/// A server that speaks no WebSocket: what a connection sends to it goes to all of the others, or back if it is alone.
+fn bare(echo: bool) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let open: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
+    thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let (mut stream, open) = (stream.unwrap(), Arc::clone(&open));
+            open.lock().unwrap().push(stream.try_clone().unwrap());
+            thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                while let Ok(count @ 1..) = stream.read(&mut buffer) {
+                    for (other, mut it) in open.lock().unwrap().iter().enumerate() {
+                        if echo == (other == number) {
+                            let _ = it.write_all(&buffer[..count]);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    address
+}
 
 /// Runs to the end: the exit code and what was printed.
 fn bench(arguments: &[&str]) -> (Option<i32>, Process) {
@@ -167,6 +213,91 @@ fn every_push_reaches_its_user() {
 }
 
 #[test]
+fn what_a_connection_publishes_reaches_every_subscriber() {
+    let server = Server::new(|_, _| Topics(Topic::from("bench")));
+    let running = server.workers(2).listen("127.0.0.1:0").unwrap().start();
+    let running = running.unwrap();
+    let url = format!("ws://{}", running.addresses()[0]);
+    let bare = format!("tcp://{}", bare(false));
+    for (url, flags) in [
+        (&url, &["--in-flight", "16"][..]),
+        (&url, &["--threads", "2", "--binary", "--payload", "5000"]),
+        (&bare, &["--in-flight", "3"]),
+    ] {
+        let way = ["broadcast", url, "--publish-url", url, "-c", "9"];
+        let report = measured(&[&way, flags].concat());
+        let sent = total(&report, "sent");
+        assert!(sent > 0, "{report}");
+        assert_eq!(total(&report, "deliveries"), sent * 9);
+        assert_eq!(total(&report, "missing"), 0);
+    }
+    running.handle().stop();
+    running.wait();
+}
+
+#[test]
+fn bytes_are_measured_too_where_nobody_speaks_websocket() {
+    let url = format!("tcp://{}", bare(true));
+    let report = measured(&["echo", &url, "-c", "5", "--in-flight", "16"]);
+    assert!(total(&report, "sent") > 0, "{report}");
+    assert_eq!(total(&report, "sent"), total(&report, "answered"));
+    let report = measured(&["idle", &url, "-c", "5"]);
+    assert_eq!(report["opened"], 5);
+}
+
+#[test]
+fn a_file_says_what_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("message.json");
+    std::fs::write(&path, "{\"quoted\": \"\\\"я\"}\n").unwrap();
+    let file = path.to_str().unwrap();
+    let (_echo, url) = echo();
+    let demo = demo();
+    let report = measured(&["echo", &url, "-c", "2", "--payload-file", file]);
+    assert_eq!(report["payload_bytes"], 19);
+    assert_eq!(total(&report, "missing"), 0);
+    let way = ["broadcast", &demo.url, "--inlet", &demo.tcp, "-c", "3"];
+    let report = measured(&[&way[..], &["--payload-file", file]].concat());
+    assert!(total(&report, "deliveries") > 0, "{report}");
+    assert_eq!(total(&report, "missing"), 0);
+}
+
+#[test]
+fn so_many_messages_leave_and_then_silence() {
+    let (_echo, url) = echo();
+    let flags = ["--rate", "5000", "--messages", "20"];
+    for threads in ["1", "2"] {
+        let count = ["-c", "10", "--threads", threads];
+        let report = measured(&[&["echo", &url], &flags[..], &count].concat());
+        assert_eq!(total(&report, "sent"), 20, "{report}");
+        assert_eq!(total(&report, "answered"), 20);
+        assert!(report["duration_s"].as_f64().unwrap() > 0.19, "{report}");
+    }
+}
+
+#[test]
+fn compression_is_measured_only_if_it_was_agreed_to() {
+    let demo = demo();
+    let flags = [
+        "--deflate",
+        "--payload",
+        "1000",
+        "-d",
+        "200ms",
+        "--warmup",
+        "0s",
+    ];
+    let way = ["broadcast", &demo.url, "--inlet", &demo.tcp, "-c", "3"];
+    let (code, process) = bench(&[&way[..], &flags].concat());
+    let output = process.output();
+    let refused = output.contains("does not agree to permessage-deflate");
+    assert!(
+        code == Some(0) || code == Some(1) && refused,
+        "{code:?} {output}"
+    );
+}
+
+#[test]
 fn idle_connections_are_kept_whatever_they_receive() {
     let demo = demo();
     let flags = ["idle", &demo.url, "-c", "20", "--threads", "2"];
@@ -281,7 +412,7 @@ fn a_server_that_is_not_there_or_is_another_one_is_named() {
         (
             &["push", &demo.url, "--inlet", &no_inlet],
             1,
-            "Is rupor running",
+            "Is the server running",
         ),
         (&["push", &demo.url], 2, "--inlet"),
         (
@@ -289,6 +420,23 @@ fn a_server_that_is_not_there_or_is_another_one_is_named() {
             2,
             "--binary",
         ),
+        (&["broadcast", &demo.url], 2, "--publish-url"),
+        (
+            &["broadcast", &demo.url, "--publish-url", "tcp://127.0.0.1:1"],
+            2,
+            "like the URL",
+        ),
+        (
+            &["push", "tcp://127.0.0.1:1", "--inlet", &demo.tcp],
+            2,
+            "WebSockets",
+        ),
+        (
+            &["echo", &demo.url, "--payload-file", "/nowhere"],
+            2,
+            "/nowhere",
+        ),
+        (&["echo", &demo.url, "--messages", "1"], 2, "--rate"),
         (&["echo", "http://127.0.0.1/"], 2, "ws://"),
         (&["echo", &demo.url, "--in-flight", "65537"], 2, "65536"),
         (&["echo", &demo.url, "--rate", "0"], 2, "--rate"),

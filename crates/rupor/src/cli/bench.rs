@@ -4,7 +4,7 @@
 //! and written from a buffer that was made once, replies compared with the bytes that should come. With a rate, latency is
 //! counted from when a message was meant to leave, so that a server that stalls cannot hide it.
 //!
-//! - `plan`: the arguments, checked and made ready; `conductor`: one run; `report`: what is printed;
+//! - `plan`: the arguments, checked and made ready; `failure`: what is wrong with them; `conductor`: one run; `report`: what is printed;
 //! - `worker`: a thread's loop, with `connection`, `link`, `expected` and `publisher` in its hands;
 //! - `course`, `publications`: what the threads share; `process`: what Linux tells about the server.
 //!
@@ -14,6 +14,7 @@ mod conductor;
 mod connection;
 mod course;
 mod expected;
+mod failure;
 mod link;
 mod plan;
 mod process;
@@ -25,8 +26,10 @@ mod worker;
 use super::url::TlsArgs;
 use super::{announce, say};
 use crate::config::{InletAddress, parse};
-use plan::{Failure, Plan};
+use failure::Failure;
+use plan::Plan;
 use report::Report;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,8 +38,8 @@ use std::time::Duration;
 pub(crate) const ABOUT: &str = "Measures a WebSocket server, rupor or another one, and prints a table.\n\n\
     echo: every connection sends messages and gets each one back (`rupor echo`). idle: connections are opened and \
     kept. broadcast: every connection listens to the channel `bench` (?channel=bench is added to the URL), and one \
-    writer publishes there through --inlet. push: connection i is the user `bench-i` (?user=bench-i is added), and one \
-    writer sends to one after the other through --inlet.\n\n\
+    writer publishes there through --inlet or --publish-url. push: connection i is the user `bench-i` \
+    (?user=bench-i is added), and one writer sends to one after the other through --inlet.\n\n\
     Ctrl-C ends it with what was measured. A load test is an attack where nobody agreed to it: measure your own servers.";
 
 /// Longest message, in bytes: what `rupor echo` takes.
@@ -76,7 +79,8 @@ pub(crate) struct BenchArgs {
     /// What is measured
     #[arg(value_enum)]
     scenario: Scenario,
-    /// The server, as in ws://127.0.0.1:8000/ or wss://example.org/echo
+    /// The server, as in ws://127.0.0.1:8000/ or wss://example.org/echo. tcp://ADDRESS:PORT (with TLS: tcps://) is one
+    /// that speaks no WebSocket and sends bytes back as they are: what the system alone costs
     url: String,
     /// Connections
     #[arg(long, short = 'c', value_name = "N", default_value_t = 100, value_parser = count::<1_000_000>)]
@@ -84,6 +88,9 @@ pub(crate) struct BenchArgs {
     /// Length of a message
     #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = payload)]
     payload: usize,
+    /// The message, as it stands in this file, instead of made-up text
+    #[arg(long, value_name = "FILE", conflicts_with = "payload")]
+    payload_file: Option<PathBuf>,
     /// Messages on their way at a time: of each connection for echo, publications altogether for broadcast and push
     /// [default: 1, with --rate 1024]
     #[arg(long, value_name = "N", value_parser = count::<65_536>)]
@@ -92,6 +99,9 @@ pub(crate) struct BenchArgs {
     /// Without it the next one leaves when one has come back
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=RATE_MAX))]
     rate: Option<u64>,
+    /// With --rate: so many messages altogether, for echo; then connections stay silent until the end
+    #[arg(long, value_name = "N", requires = "rate", value_parser = clap::value_parser!(u64).range(1..))]
+    messages: Option<u64>,
     /// How long it is measured
     #[arg(long, short = 'd', value_name = "TIME", default_value = "10s", value_parser = duration)]
     duration: Duration,
@@ -104,12 +114,18 @@ pub(crate) struct BenchArgs {
     /// Binary messages
     #[arg(long)]
     binary: bool,
+    /// Ask for permessage-deflate, each message on its own, and measure only if the server agrees
+    #[arg(long)]
+    deflate: bool,
     /// Threads of the generator; more only if one is not enough, see `generator` in the table
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = count::<256>)]
     threads: usize,
     /// Where rupor takes lines, for broadcast and push
     #[arg(long, value_name = "tcp://ADDRESS:PORT|unix://PATH")]
     inlet: Option<InletAddress>,
+    /// A connection through which to publish, for broadcast: a server that gives every message there to all that listen
+    #[arg(long, value_name = "URL", conflicts_with = "inlet")]
+    publish_url: Option<String>,
     /// The server's process on this machine: also shows its CPU time and memory; may come several times
     #[arg(long, value_name = "PID")]
     pid: Vec<u32>,

@@ -5,7 +5,8 @@
 
 use super::Scenario;
 use super::course::{Course, Phase};
-use super::plan::{Failure, Plan};
+use super::failure::Failure;
+use super::plan::Plan;
 use super::process::{Usage, usage};
 use super::publications::Publications;
 use super::publisher::Publisher;
@@ -70,10 +71,10 @@ pub(super) fn conduct(plan: &Arc<Plan>) -> Result<Measured, Failure> {
     let interrupted = interruptions()?;
     let publishes = matches!(plan.scenario, Scenario::Broadcast | Scenario::Push);
     let publications = publishes.then(|| Publications::new(plan.in_flight));
-    let mut publisher = match &plan.inlet {
-        Some(inlet) => Some(Publisher::connect(plan, inlet)?),
-        None => None,
-    };
+    let publisher = plan.way_in.as_ref();
+    let mut publisher = publisher
+        .map(|way_in| Publisher::connect(plan, way_in))
+        .transpose()?;
     let course = Arc::new(Course::new(plan.threads, publications));
     let run = Run {
         plan,

@@ -1,9 +1,11 @@
 //! One connection: how it is opened, what it has to write, what it has read.
 
 use super::expected::{Intake, Pattern, Unexpected};
+use super::failure::Failure;
 use super::link::Link;
-use super::plan::{Failure, Plan, close_frame, write_pong};
+use super::plan::{Plan, close_frame, write_pong};
 use mio::net::TcpStream;
+use rupor_proto::DeflateAgreement;
 use rupor_proto::handshake::ClientHandshake;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::VecDeque;
@@ -18,11 +20,21 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Pongs that a server does not read, in bytes.
 const PONG_BYTES_MAX: usize = 64 * 1024;
 
+/// What came with the end of the opening.
+#[derive(Debug, Default)]
+pub(super) struct Opened {
+    /// What came behind the answer.
+    pub(super) behind: Vec<u8>,
+    /// What the server agreed to.
+    pub(super) deflate: Option<DeflateAgreement>,
+}
+
 /// A connection that is being opened.
 #[derive(Debug)]
 pub(super) struct Opening {
     pub(super) link: Link,
-    handshake: ClientHandshake,
+    /// None: bare TCP or TLS, which is open once it is connected.
+    handshake: Option<ClientHandshake>,
     connected: bool,
     written: usize,
     answer: Vec<u8>,
@@ -47,15 +59,27 @@ impl Opening {
         })
     }
 
-    /// Goes on as far as it can. Gives what came behind the answer, once it is open.
+    /// Goes on as far as it can. `Some`: it is open.
     ///
     /// # Errors
     /// The connection broke off, or the server does not open a WebSocket; as text.
-    pub(super) fn drive(&mut self) -> Result<Option<Vec<u8>>, String> {
+    pub(super) fn drive(&mut self) -> Result<Option<Opened>, String> {
         let advanced = self.advance();
+        let Some(handshake) = &mut self.handshake else {
+            return match advanced {
+                Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error.to_string()),
+                _ if !self.connected || self.link.is_handshaking() => Ok(None),
+                _ => Ok(Some(Opened::default())),
+            };
+        };
         // A refusal is followed by the end of the connection: the answer says more than that.
-        match self.handshake.receive(&self.answer) {
-            Ok(Some((_, used))) => return Ok(Some(self.answer.split_off(used))),
+        match handshake.receive(&self.answer) {
+            Ok(Some((accepted, used))) => {
+                return Ok(Some(Opened {
+                    behind: self.answer.split_off(used),
+                    deflate: accepted.deflate,
+                }));
+            }
             Ok(None) if self.answer.len() < HEAD_BYTES_MAX => {}
             Ok(None) => return Err("the answer does not end".to_owned()),
             Err(error) => return Err(error.to_string()),
@@ -76,7 +100,8 @@ impl Opening {
             }
             self.connected = true;
         }
-        while let Some(rest) = self.handshake.request().get(self.written..)
+        let request = self.handshake.as_ref().map(ClientHandshake::request);
+        while let Some(rest) = request.and_then(|request| request.get(self.written..))
             && !rest.is_empty()
         {
             self.written += self.link.write(rest)?;
@@ -141,6 +166,8 @@ pub(super) struct Open {
     pub(super) due: u64,
     /// When messages left that are not answered yet, and how many at a time.
     left: VecDeque<(u64, u64)>,
+    /// What came before it was known what should come.
+    pub(super) early: Vec<u8>,
 }
 
 impl Open {
@@ -157,6 +184,7 @@ impl Open {
             received: 0,
             due: 0,
             left: VecDeque::new(),
+            early: Vec::new(),
         }
     }
 
@@ -242,9 +270,9 @@ impl Open {
         }
     }
 
-    /// Closes with code 1000, without waiting for the answer.
-    pub(super) fn close(&mut self) {
-        if self.queued == 0 && self.pongs.is_empty() {
+    /// Ends it; a WebSocket is closed with code 1000, without waiting for the answer.
+    pub(super) fn close(&mut self, is_websocket: bool) {
+        if is_websocket && self.queued == 0 && self.pongs.is_empty() {
             // A server that reads no more does not read this either.
             let _ = self.link.write(&close_frame());
             let _ = self.link.flush();

@@ -7,6 +7,9 @@
 //!
 //! Start at [`Intake::take`].
 
+mod learner;
+
+pub(super) use learner::Learner;
 use std::fmt;
 
 /// Longest control frame of a server: two bytes of header and 125 of payload (RFC 6455 §5.5).

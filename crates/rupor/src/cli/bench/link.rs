@@ -22,6 +22,14 @@ impl Link {
         matches!(self, Self::Tls(_))
     }
 
+    /// Whether TLS is still being agreed on.
+    pub(super) fn is_handshaking(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(tls) => tls.0.is_handshaking(),
+        }
+    }
+
     /// Registers it for everything.
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         self.stream_mut()

@@ -1,18 +1,22 @@
 //! What is to be measured: the arguments, checked and made ready.
 
-use super::{BenchArgs, Scenario, process};
+mod way_in;
+
+use super::failure::{DESCRIPTORS_BESIDE, Failure};
+use super::{BenchArgs, PAYLOAD_BYTES_MAX, Scenario, process};
 use crate::cli::url::{Address, ConnectError, tls_config};
-use crate::config::InletAddress;
 use rupor_proto::handshake::ClientHandshake;
-use rupor_proto::{ApiMisuse, CloseCode, Config, Connection, Frame, Message, Time};
+use rupor_proto::{CloseCode, Config, Connection, DeflateConfig, Frame, Message, Time};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
-use std::fmt;
+use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::Duration;
+pub(super) use way_in::WayIn;
+use way_in::way_in;
 
 /// The channel of `broadcast`, and the begin of the users' names of `push`.
 const NAME: &str = "bench";
@@ -20,93 +24,36 @@ const NAME: &str = "bench";
 const PAYLOAD: &str = "rupor-bench-0123456789";
 /// Messages on their way at a time, when a rate says when they leave.
 const IN_FLIGHT_WITH_RATE: usize = 1024;
-/// Descriptors beside the connections: standard streams, pollers, the inlet, what is read in `/proc`.
-const DESCRIPTORS_BESIDE: usize = 32;
 /// Connections from one address to one other: a little less than Linux has ports for (32768 to 60999).
 const CONNECTIONS_PER_SOURCE: usize = 28_000;
 /// What is said with one masking key, which is no secret: frames are made once, and the server has to unmask anyway.
 const MASKING_KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
-
-/// Why nothing is measured. Not the server's fault but for [`Failure::Broken`].
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// The URL, or the certificate authorities.
-    Connect(ConnectError),
-    /// Arguments that do not go together; what to do.
-    Arguments(&'static str),
-    /// More connections than the system lets one process have.
-    Descriptors { wanted: usize, allowed: usize },
-    /// `--pid` is not there.
-    Process { pid: u32, error: io::Error },
-    /// Nobody listens at `--inlet`.
-    Inlet { place: String, error: io::Error },
-    /// A path or query that cannot be sent.
-    Request(ApiMisuse),
-    /// A poller or a thread.
-    System(io::Error),
-    /// A connection was not opened, or one that everybody waits for was lost.
-    Broken(String),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connect(error) => error.fmt(formatter),
-            Self::Arguments(fix) => formatter.write_str(fix),
-            Self::Descriptors { wanted, allowed } => write!(
-                formatter,
-                "{wanted} connections need more open files than the {allowed} that the system allows here: \
-                 `ulimit -n {}` first, for the server too",
-                wanted + 10 * DESCRIPTORS_BESIDE
-            ),
-            Self::Process { pid, error } => write!(
-                formatter,
-                "--pid {pid}: {error}. The server has to run on this machine, under Linux"
-            ),
-            Self::Inlet { place, error } => write!(
-                formatter,
-                "{place}: {error}. Is rupor running, and is --inlet where it takes lines?"
-            ),
-            Self::Request(error) => write!(formatter, "the request cannot be sent: {error}"),
-            Self::System(error) => write!(formatter, "the system refuses: {error}"),
-            Self::Broken(why) => formatter.write_str(why),
-        }
-    }
-}
-
-impl std::error::Error for Failure {}
-
-impl Failure {
-    /// Whether the arguments are at fault, and not a server or this machine.
-    pub(super) fn is_usage(&self) -> bool {
-        match self {
-            Self::Connect(error) => !matches!(error, ConnectError::Io { .. }),
-            Self::Arguments(_)
-            | Self::Descriptors { .. }
-            | Self::Process { .. }
-            | Self::Request(_) => true,
-            Self::Inlet { .. } | Self::System(_) | Self::Broken(_) => false,
-        }
-    }
-}
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) scenario: Scenario,
     pub(super) url: String,
+    /// Whether the server speaks no WebSocket and sends the bytes back as they are.
+    bare: bool,
     pub(super) connections: usize,
     pub(super) payload: String,
+    /// The same as a line has it.
+    payload_in_json: String,
     pub(super) binary: bool,
+    /// Whether permessage-deflate has to be agreed to.
+    pub(super) deflate: bool,
     /// Per connection for `echo`, altogether for `broadcast` and `push`.
     pub(super) in_flight: usize,
     /// Messages or publications per second; none: as fast as they are answered.
     pub(super) rate: Option<u64>,
+    /// Messages of a rate, altogether.
+    pub(super) messages_max: u64,
     pub(super) duration: Duration,
     pub(super) warmup: Duration,
     pub(super) threads: usize,
     pub(super) pids: Vec<u32>,
-    pub(super) inlet: Option<InletAddress>,
+    pub(super) way_in: Option<WayIn>,
     /// Where connections go.
     pub(super) server: SocketAddr,
     host_header: String,
@@ -117,16 +64,13 @@ pub(super) struct Plan {
 impl Plan {
     /// Checks the arguments, and looks up the server's name.
     pub(super) fn new(arguments: &BenchArgs) -> Result<Self, Failure> {
-        let publishes = matches!(arguments.scenario, Scenario::Broadcast | Scenario::Push);
-        if publishes && arguments.inlet.is_none() {
-            return Err(Failure::Arguments(
-                "broadcast and push publish through a line inlet of rupor's: say where with --inlet",
-            ));
+        let (address, bare) = address(&arguments.url)?;
+        let way_in = way_in(arguments, bare)?;
+        if bare && arguments.deflate {
+            return Err(Failure::Arguments("--deflate is for ws:// and wss://"));
         }
-        if publishes && arguments.binary {
-            return Err(Failure::Arguments(
-                "a line inlet takes text: leave --binary out",
-            ));
+        if arguments.messages.is_some() && arguments.scenario != Scenario::Echo {
+            return Err(Failure::Arguments("--messages is for echo"));
         }
         let (wanted, allowed) = (arguments.connections, process::descriptors_max());
         if let Some(allowed) = allowed
@@ -137,27 +81,30 @@ impl Plan {
         for &pid in &arguments.pid {
             process::usage(&[pid]).map_err(|error| Failure::Process { pid, error })?;
         }
-        let expected = "ws://127.0.0.1:8000/ or wss://example.org/echo";
-        let address = Address::parse(&arguments.url, "ws", expected).map_err(Failure::Connect)?;
         let tls = tls(&address, arguments)?;
         let in_flight = match (arguments.in_flight, arguments.rate) {
             (Some(in_flight), _) => in_flight,
             (None, Some(_)) => IN_FLIGHT_WITH_RATE,
             (None, None) => 1,
         };
+        let payload = payload(arguments)?;
         Ok(Self {
             scenario: arguments.scenario,
             url: arguments.url.clone(),
+            bare,
             connections: arguments.connections,
-            payload: PAYLOAD.chars().cycle().take(arguments.payload).collect(),
+            payload_in_json: serde_json::Value::from(payload.as_str()).to_string(),
+            payload,
             binary: arguments.binary,
+            deflate: arguments.deflate,
             in_flight,
             rate: arguments.rate,
+            messages_max: arguments.messages.unwrap_or(u64::MAX),
             duration: arguments.duration,
             warmup: arguments.warmup,
             threads: arguments.threads.min(arguments.connections),
             pids: arguments.pid.clone(),
-            inlet: arguments.inlet.clone().filter(|_| publishes),
+            way_in,
             server: look_up(&address)?,
             host_header: address.host_header,
             target: address.target,
@@ -165,18 +112,33 @@ impl Plan {
         })
     }
 
-    /// The handshake of connection `index`, with a new nonce.
-    pub(super) fn handshake(&self, index: usize) -> Result<ClientHandshake, Failure> {
-        let mut nonce = [0; 16];
-        getrandom::fill(&mut nonce)
-            .map_err(|error| Failure::System(io::Error::other(error.to_string())))?;
+    /// Whether the server speaks no WebSocket and sends the bytes back as they are.
+    pub(super) fn is_bare(&self) -> bool {
+        self.bare
+    }
+
+    /// The handshake of connection `index`, with a new nonce; none with a server that speaks no WebSocket.
+    pub(super) fn handshake(&self, index: usize) -> Result<Option<ClientHandshake>, Failure> {
+        if self.bare {
+            return Ok(None);
+        }
         let and = if self.target.contains('?') { '&' } else { '?' };
         let target = match self.scenario {
             Scenario::Echo | Scenario::Idle => self.target.clone(),
             Scenario::Broadcast => format!("{}{and}channel={NAME}", self.target),
             Scenario::Push => format!("{}{and}user={NAME}-{index}", self.target),
         };
-        ClientHandshake::new(&self.host_header, &target, nonce, &[], &[]).map_err(Failure::Request)
+        let handshake = handshake(&self.host_header, &target)?;
+        if !self.deflate {
+            return Ok(Some(handshake));
+        }
+        // Each message on its own: the same message is the same bytes then. The window is for the server to choose.
+        let config = DeflateConfig {
+            server_window_bits_max: 15,
+            client_window_bits_max: 15,
+            ..DeflateConfig::default()
+        };
+        Ok(Some(handshake.offer_deflate(&config)))
     }
 
     /// The TLS side of a new connection, for `wss://`.
@@ -202,20 +164,23 @@ impl Plan {
     }
 
     /// The message, as it comes from a server.
-    pub(super) fn reply(&self) -> Vec<u8> {
-        Frame::new(self.message()).as_bytes().to_vec()
+    pub(super) fn reply(&self) -> Result<Vec<u8>, Failure> {
+        if self.bare {
+            return self.request();
+        }
+        Ok(Frame::new(self.message()).as_bytes().to_vec())
     }
 
     /// The line that publishes for number `number` of the connections, with its line end.
     pub(super) fn write_line(&self, number: u64, out: &mut Vec<u8>) {
         let target = if self.scenario == Scenario::Push {
-            format!("{{\"user\":\"{NAME}-{number}\",\"message\":\"")
+            format!("{{\"user\":\"{NAME}-{number}\",\"message\":")
         } else {
-            format!("{{\"channel\":\"{NAME}\",\"message\":\"")
+            format!("{{\"channel\":\"{NAME}\",\"message\":")
         };
         out.extend_from_slice(target.as_bytes());
-        out.extend_from_slice(self.payload.as_bytes());
-        out.extend_from_slice(b"\"}\n");
+        out.extend_from_slice(self.payload_in_json.as_bytes());
+        out.extend_from_slice(b"}\n");
     }
 
     /// How many receive one publication.
@@ -227,13 +192,50 @@ impl Plan {
         }
     }
 
-    fn message(&self) -> Message<'_> {
+    /// What is sent.
+    pub(super) fn message(&self) -> Message<'_> {
         if self.binary {
             Message::Binary(self.payload.as_bytes())
         } else {
             Message::Text(&self.payload)
         }
     }
+}
+
+/// Takes a URL apart, and says whether it is bare TCP or TLS.
+fn address(url: &str) -> Result<(Address, bool), Failure> {
+    let bare = url
+        .get(..3)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("tcp"));
+    let plain = if bare { "tcp" } else { "ws" };
+    let expected = "ws://127.0.0.1:8000/ or wss://example.org/echo";
+    let address = Address::parse(url, plain, expected).map_err(Failure::Connect)?;
+    Ok((address, bare))
+}
+
+/// A handshake with a new nonce.
+fn handshake(host: &str, target: &str) -> Result<ClientHandshake, Failure> {
+    let mut nonce = [0; 16];
+    getrandom::fill(&mut nonce)
+        .map_err(|error| Failure::System(io::Error::other(error.to_string())))?;
+    ClientHandshake::new(host, target, nonce, &[], &[]).map_err(Failure::Request)
+}
+
+/// The message's text: of a file, or made up.
+fn payload(arguments: &BenchArgs) -> Result<String, Failure> {
+    let Some(path) = &arguments.payload_file else {
+        return Ok(PAYLOAD.chars().cycle().take(arguments.payload).collect());
+    };
+    let unreadable = |error| Failure::Payload {
+        path: path.clone(),
+        error,
+    };
+    let text = fs::read_to_string(path).map_err(unreadable)?;
+    if text.len() as u64 > PAYLOAD_BYTES_MAX {
+        let error = format!("longer than {PAYLOAD_BYTES_MAX} bytes");
+        return Err(unreadable(io::Error::other(error)));
+    }
+    Ok(text)
 }
 
 /// What makes frames of a client.

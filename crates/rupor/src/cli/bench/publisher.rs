@@ -1,41 +1,60 @@
-//! Who publishes in `broadcast` and `push`: lines to an inlet, as a site writes them, and every answer compared.
+//! Who publishes in `broadcast` and `push`: lines to an inlet, as a site writes them, and every answer compared; or
+//! messages on a connection, which nobody answers.
 //!
 //! Invariant: at most the window's number of publications have not reached everybody yet, whatever the rate.
 
 use super::connection::OPEN_DEADLINE;
 use super::course::{Course, Phase};
-use super::expected::Pattern;
-use super::plan::{Failure, Plan};
+use super::expected::{Intake, Pattern};
+use super::failure::Failure;
+use super::plan::{Plan, WayIn, write_pong};
 use super::publications::Publications;
 use crate::config::InletAddress;
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
+use rupor_proto::handshake::ClientHandshake;
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
 
 /// How much one read of answers takes in, in bytes.
 const ANSWER_BYTES: usize = 64 * 1024;
 /// Lines that are made ahead of what the inlet takes, in bytes.
 const LINES_AHEAD: usize = 1024 * 1024;
 
-/// A line inlet.
+/// Longest answer to an upgrade request, in bytes.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+
 #[derive(Debug)]
-enum Inlet {
+enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+}
+
+/// What is read where it is published.
+#[derive(Debug)]
+enum Answers {
+    /// One line for each publication.
+    Lines { expected: Pattern, offset: usize },
+    /// Pings, and what is not asked for.
+    Frames {
+        intake: Intake,
+        publication: Vec<u8>,
+    },
+    /// Nothing.
+    Bare { publication: Vec<u8> },
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Publisher {
-    inlet: Inlet,
+    stream: Stream,
     lines: Vec<u8>,
     written: usize,
     /// Whether there may be answers to read.
     readable: bool,
     buffer: Vec<u8>,
-    answers: Pattern,
-    offset: usize,
+    answers: Answers,
     answered: u64,
     /// The next publication's number: so many have begun.
     next: u64,
@@ -44,31 +63,54 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    /// Connects to the inlet.
-    pub(super) fn connect(plan: &Plan, address: &InletAddress) -> Result<Self, Failure> {
-        let place = address.to_string();
-        let inlet = connect(address).map_err(|error| Failure::Inlet { place, error })?;
-        let answer = format!("{{\"ok\":true,\"connections\":{}}}\n", plan.deliveries());
-        Ok(Self {
-            inlet,
+    /// Connects to where it is published.
+    pub(super) fn connect(plan: &Plan, way_in: &WayIn) -> Result<Self, Failure> {
+        let (place, connected) = match way_in {
+            WayIn::Inlet(address) => (address.to_string(), connect(address)),
+            WayIn::Connection {
+                server,
+                handshake,
+                place,
+            } => (place.clone(), open(*server, handshake.clone())),
+        };
+        let (stream, behind) = connected.map_err(|error| Failure::Inlet { place, error })?;
+        let answers = match way_in {
+            WayIn::Inlet(_) => {
+                let line = format!("{{\"ok\":true,\"connections\":{}}}\n", plan.deliveries());
+                Answers::Lines {
+                    expected: Pattern::new(line.as_bytes(), ANSWER_BYTES),
+                    offset: 0,
+                }
+            }
+            WayIn::Connection { .. } if plan.is_bare() => Answers::Bare {
+                publication: plan.request()?,
+            },
+            WayIn::Connection { .. } => Answers::Frames {
+                intake: Intake::default(),
+                publication: plan.request()?,
+            },
+        };
+        let mut publisher = Self {
+            stream,
             lines: Vec::new(),
             written: 0,
             readable: true,
             buffer: vec![0; ANSWER_BYTES],
-            answers: Pattern::new(answer.as_bytes(), ANSWER_BYTES),
-            offset: 0,
+            answers,
             answered: 0,
             next: 0,
             oldest: 0,
-        })
+        };
+        publisher.on_bytes(&behind).map_err(Failure::Broken)?;
+        Ok(publisher)
     }
 
     /// Registers it for everything.
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let interest = Interest::READABLE | Interest::WRITABLE;
-        match &mut self.inlet {
-            Inlet::Tcp(stream) => stream.register(registry, token, interest),
-            Inlet::Unix(stream) => stream.register(registry, token, interest),
+        match &mut self.stream {
+            Stream::Tcp(stream) => stream.register(registry, token, interest),
+            Stream::Unix(stream) => stream.register(registry, token, interest),
         }
     }
 
@@ -82,14 +124,17 @@ impl Publisher {
         self.next
     }
 
-    /// Publications that the inlet has answered.
+    /// Publications that the inlet has answered; all of them where nobody answers.
     pub(super) fn answered(&self) -> u64 {
-        self.answered
+        match self.answers {
+            Answers::Lines { .. } => self.answered,
+            Answers::Frames { .. } | Answers::Bare { .. } => self.next,
+        }
     }
 
     /// Whether everything was delivered and answered.
     pub(super) fn is_finished(&self) -> bool {
-        self.oldest == self.next && self.answered == self.next
+        self.oldest == self.next && self.answered() == self.next
     }
 
     /// When the next publication is meant to leave, when a rate says so.
@@ -126,11 +171,18 @@ impl Publisher {
                 break;
             }
             publications.begin(self.next, intended, plan.deliveries());
-            plan.write_line(self.next % plan.connections as u64, &mut self.lines);
+            match &self.answers {
+                Answers::Lines { .. } => {
+                    plan.write_line(self.next % plan.connections as u64, &mut self.lines);
+                }
+                Answers::Frames { publication, .. } | Answers::Bare { publication } => {
+                    self.lines.extend_from_slice(publication);
+                }
+            }
             self.next += 1;
         }
         self.write()
-            .map_err(|error| format!("the inlet takes no more lines: {error}"))?;
+            .map_err(|error| format!("no more publications are taken: {error}"))?;
         self.read()
     }
 
@@ -138,9 +190,9 @@ impl Publisher {
         while let Some(rest) = self.lines.get(self.written..)
             && !rest.is_empty()
         {
-            let written = match &mut self.inlet {
-                Inlet::Tcp(stream) => stream.write(rest),
-                Inlet::Unix(stream) => stream.write(rest),
+            let written = match &mut self.stream {
+                Stream::Tcp(stream) => stream.write(rest),
+                Stream::Unix(stream) => stream.write(rest),
             };
             match written {
                 Ok(written) => self.written += written,
@@ -158,27 +210,45 @@ impl Publisher {
 
     fn read(&mut self) -> Result<(), String> {
         while self.readable {
-            let read = match &mut self.inlet {
-                Inlet::Tcp(stream) => stream.read(&mut self.buffer),
-                Inlet::Unix(stream) => stream.read(&mut self.buffer),
+            let read = match &mut self.stream {
+                Stream::Tcp(stream) => stream.read(&mut self.buffer),
+                Stream::Unix(stream) => stream.read(&mut self.buffer),
             };
             let count = match read {
-                Ok(0) => return Err("the inlet closed".to_owned()),
+                Ok(0) => return Err("the connection that publishes was closed".to_owned()),
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.readable = false;
                     return Ok(());
                 }
-                Err(error) => return Err(format!("no answer from the inlet: {error}")),
+                Err(error) => return Err(format!("no answer to what is published: {error}")),
             };
-            let bytes = self.buffer.get(..count).unwrap_or_default();
-            let expected = self.answers.from(self.offset, bytes.len());
-            if bytes != expected {
-                return Err(unexpected(bytes, expected));
-            }
-            self.answered += self.answers.advance(&mut self.offset, count);
+            let buffer = std::mem::take(&mut self.buffer);
+            let taken = self.on_bytes(buffer.get(..count).unwrap_or_default());
+            self.buffer = buffer;
+            taken?;
         }
         Ok(())
+    }
+
+    fn on_bytes(&mut self, bytes: &[u8]) -> Result<(), String> {
+        match &mut self.answers {
+            Answers::Lines { expected, offset } => {
+                let lines = expected.from(*offset, bytes.len());
+                if bytes != lines {
+                    return Err(unexpected(bytes, lines));
+                }
+                self.answered += expected.advance(offset, bytes.len());
+                Ok(())
+            }
+            Answers::Frames { intake, .. } => {
+                // Whole frames are what is queued, so a pong behind them is between two.
+                let lines = &mut self.lines;
+                let taken = intake.take_any(bytes, |ping| write_pong(ping, lines));
+                taken.map_err(|error| format!("where it is published, {error}"))
+            }
+            Answers::Bare { .. } => Ok(()),
+        }
     }
 }
 
@@ -202,18 +272,41 @@ fn unexpected(bytes: &[u8], expected: &[u8]) -> String {
     format!("the inlet answers otherwise than with every connection reached: {line}")
 }
 
-fn connect(address: &InletAddress) -> io::Result<Inlet> {
-    Ok(match address {
-        InletAddress::Tcp(address) => {
-            let stream = std::net::TcpStream::connect_timeout(address, OPEN_DEADLINE)?;
-            stream.set_nodelay(true)?;
-            stream.set_nonblocking(true)?;
-            Inlet::Tcp(TcpStream::from_std(stream))
-        }
+fn connect(address: &InletAddress) -> io::Result<(Stream, Vec<u8>)> {
+    match address {
+        InletAddress::Tcp(address) => open(*address, None),
         InletAddress::Unix(path) => {
             let stream = std::os::unix::net::UnixStream::connect(path)?;
             stream.set_nonblocking(true)?;
-            Inlet::Unix(UnixStream::from_std(stream))
+            Ok((Stream::Unix(UnixStream::from_std(stream)), Vec::new()))
         }
-    })
+    }
+}
+
+/// Connects, and opens a WebSocket if there is a handshake for it. Also gives what came behind its answer.
+fn open(server: SocketAddr, handshake: Option<ClientHandshake>) -> io::Result<(Stream, Vec<u8>)> {
+    let mut stream = std::net::TcpStream::connect_timeout(&server, OPEN_DEADLINE)?;
+    stream.set_nodelay(true)?;
+    let mut answer = Vec::new();
+    if let Some(mut handshake) = handshake {
+        stream.set_read_timeout(Some(OPEN_DEADLINE))?;
+        stream.write_all(handshake.request())?;
+        let mut buffer = [0; 4096];
+        loop {
+            match stream.read(&mut buffer)? {
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
+                count => answer.extend_from_slice(buffer.get(..count).unwrap_or_default()),
+            }
+            let progress = handshake.receive(&answer);
+            if let Some((_, used)) = progress.map_err(|why| io::Error::other(why.to_string()))? {
+                answer.drain(..used);
+                break;
+            }
+            if answer.len() > HEAD_BYTES_MAX {
+                return Err(io::Error::other("the answer does not end"));
+            }
+        }
+    }
+    stream.set_nonblocking(true)?;
+    Ok((Stream::Tcp(TcpStream::from_std(stream)), answer))
 }

@@ -14,6 +14,7 @@ pub(super) struct Report {
     connections: usize,
     payload_bytes: usize,
     kind: &'static str,
+    deflate: bool,
     in_flight: usize,
     rate: Option<u64>,
     threads: usize,
@@ -32,6 +33,7 @@ pub(super) struct Report {
     latency: Option<Latency>,
     /// Cores that the generator used; near `threads` it may be the bottleneck.
     generator_cores: f64,
+    generator_cpu_us_per_message: Option<f64>,
     server: Option<Server>,
     interrupted: bool,
     lost_connections: u64,
@@ -96,6 +98,7 @@ impl Report {
             connections: plan.connections,
             payload_bytes: plan.payload.len(),
             kind: if plan.binary { "binary" } else { "text" },
+            deflate: plan.deflate,
             in_flight: plan.in_flight,
             rate: plan.rate,
             threads: plan.threads,
@@ -110,6 +113,8 @@ impl Report {
             megabytes_per_s: ratio(bytes / 1e6, seconds),
             latency: latency(measured),
             generator_cores: ratio(float(measured.own_cpu_ns) / 1e9, seconds),
+            generator_cpu_us_per_message: (messages > 0)
+                .then(|| ratio(float(measured.own_cpu_ns) / 1e3, float(messages))),
             server: measured
                 .server
                 .map(|used| server(measured, used, plan.scenario == Scenario::Idle)),
@@ -208,8 +213,11 @@ impl fmt::Display for Report {
             lines.push((
                 "messages of",
                 format!(
-                    "{} bytes {}, {} in flight",
-                    self.payload_bytes, self.kind, self.in_flight
+                    "{} bytes {}{}, {} in flight",
+                    self.payload_bytes,
+                    self.kind,
+                    if self.deflate { " compressed" } else { "" },
+                    self.in_flight
                 ),
             ));
         }

@@ -6,10 +6,11 @@
 mod schedule;
 
 use super::Scenario;
-use super::connection::{OPEN_DEADLINE, Open, Opening, not_opened};
+use super::connection::{OPEN_DEADLINE, Open, Opened, Opening, not_opened};
 use super::course::{Course, Phase, nanoseconds};
-use super::expected::Pattern;
-use super::plan::{Failure, Plan};
+use super::expected::{Learner, Pattern};
+use super::failure::Failure;
+use super::plan::Plan;
 use super::publisher::Publisher;
 use hdrhistogram::Histogram;
 use mio::{Events, Poll, Token, Waker};
@@ -77,6 +78,8 @@ pub(super) struct Worker {
     requests: Pattern,
     /// `None`: nothing is expected, and anything may come.
     expected: Option<Pattern>,
+    /// Finds out what is expected, when the server compresses.
+    learner: Option<Learner>,
     peers: Vec<Peer>,
     opening: usize,
     open: usize,
@@ -106,20 +109,27 @@ impl Worker {
         }
         let request = plan.request()?;
         let at_once = request.len().saturating_mul(plan.in_flight);
-        let idle = plan.scenario == Scenario::Idle;
         let echo = plan.scenario == Scenario::Echo;
         Ok(Self {
             number,
             poll,
             buffer: vec![0; READ_BYTES],
             requests: Pattern::new(&request, at_once.min(WRITE_BYTES)),
-            expected: (!idle).then(|| Pattern::new(&plan.reply(), READ_BYTES)),
+            expected: match plan.scenario {
+                Scenario::Idle => None,
+                _ if plan.deflate => None,
+                _ => Some(Pattern::new(&plan.reply()?, READ_BYTES)),
+            },
+            learner: None,
             peers: Vec::new(),
             opening: 0,
             open: 0,
             oldest_opening: 0,
             publisher,
-            schedule: plan.rate.filter(|_| echo).map(Schedule::new),
+            schedule: plan
+                .rate
+                .filter(|_| echo)
+                .map(|rate| Schedule::new(rate, plan.messages_max)),
             started: false,
             outcome: Outcome {
                 latencies: histogram()?,
@@ -143,7 +153,7 @@ impl Worker {
         for peer in &mut self.peers {
             if let Peer::Open(open) = peer {
                 self.outcome.sent += open.sent.max(open.due);
-                open.close();
+                open.close(!self.plan.is_bare());
             }
         }
         if let Some(publisher) = &self.publisher {
@@ -248,7 +258,7 @@ impl Worker {
     fn on_event(&mut self, place: usize, ended: bool) -> Result<(), Failure> {
         match self.peers.get_mut(place) {
             Some(Peer::Opening(opening)) => match opening.drive() {
-                Ok(Some(behind)) => self.on_opened(place, &behind),
+                Ok(Some(opened)) => self.on_opened(place, &opened),
                 Ok(None) => Ok(()),
                 Err(why) => Err(not_opened(&self.plan, self.index(place), &why)),
             },
@@ -257,8 +267,16 @@ impl Worker {
         }
     }
 
-    fn on_opened(&mut self, place: usize, behind: &[u8]) -> Result<(), Failure> {
+    fn on_opened(&mut self, place: usize, opened: &Opened) -> Result<(), Failure> {
         let index = self.index(place);
+        if self.plan.deflate {
+            let Some(agreement) = opened.deflate else {
+                let why = "the server does not agree to permessage-deflate";
+                return Err(not_opened(&self.plan, index, &why));
+            };
+            let learner = || Learner::new(agreement, self.plan.payload.len());
+            self.learner.get_or_insert_with(learner);
+        }
         let Some(peer) = self.peers.get_mut(place) else {
             return Ok(());
         };
@@ -269,7 +287,7 @@ impl Worker {
         self.open += 1;
         self.course.count_opened();
         self.open_more()?;
-        match self.on_bytes(place, behind) {
+        match self.on_bytes(place, &opened.behind) {
             Ok(()) => self.on_ready(place, true),
             Err(why) => self.lose(place, &why),
         }
@@ -309,6 +327,22 @@ impl Worker {
         let Some(Peer::Open(open)) = self.peers.get_mut(place) else {
             return Ok(());
         };
+        let mut early = std::mem::take(&mut open.early);
+        let is_unknown = self.expected.is_none() && self.plan.scenario != Scenario::Idle;
+        let bytes = if is_unknown || !early.is_empty() {
+            early.extend_from_slice(bytes);
+            early.as_slice()
+        } else {
+            bytes
+        };
+        if let (true, Some(learner)) = (is_unknown, &self.learner) {
+            let learned = learner.learn(bytes, self.plan.message());
+            let Some(unit) = learned.map_err(|error| error.to_string())? else {
+                open.early = early;
+                return Ok(());
+            };
+            self.expected = Some(Pattern::new(&unit, READ_BYTES));
+        }
         let count = open
             .take(self.expected.as_ref(), bytes)
             .map_err(|error| error.to_string())?;

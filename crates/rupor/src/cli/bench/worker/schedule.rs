@@ -17,11 +17,13 @@ pub(super) struct Schedule {
     /// The round, and the connection in it, that is next.
     round: u64,
     index: u64,
+    /// So many messages of all workers are meant to leave, and then no more.
+    messages_max: u64,
 }
 
 impl Schedule {
-    /// `rate` messages a second over all workers.
-    pub(super) fn new(rate: u64) -> Self {
+    /// `rate` messages a second over all workers, and `messages_max` of them.
+    pub(super) fn new(rate: u64, messages_max: u64) -> Self {
         Self {
             rate: rate.max(1),
             start_ns: u64::MAX,
@@ -30,6 +32,7 @@ impl Schedule {
             all: 1,
             round: 0,
             index: 0,
+            messages_max,
         }
     }
 
@@ -49,8 +52,12 @@ impl Schedule {
             .saturating_add(number.saturating_mul(1_000_000_000) / self.rate)
     }
 
-    /// When the next is meant to leave.
+    /// When the next is meant to leave; never, when there is none.
     pub(super) fn next_ns(&self) -> u64 {
+        let number = self.round.saturating_mul(self.all);
+        if number.saturating_add(self.index) >= self.messages_max {
+            return u64::MAX;
+        }
         self.intended_ns(self.round, self.index, self.all)
     }
 
