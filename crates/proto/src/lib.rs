@@ -62,5 +62,5 @@ pub use error::{ApiMisuse, PeerError};
 pub use event::{Close, Control, Event, Initiator};
 pub use frame::Frame;
 pub use limits::{Config, Limits};
-pub use message::{Incoming, Kind, Message};
+pub use message::{Incoming, Kind, Message, OwnedMessage};
 pub use time::Time;

@@ -59,6 +59,7 @@ fn messages_of_every_length() {
                 };
                 assert_eq!(seen.as_message(), message);
                 assert!(seen.is_borrowed());
+                assert_eq!(seen.into_owned().as_message(), message);
                 assert!(input.is_empty() && out.is_empty());
                 for cut in [1, 2, 5, bytes.len() - 1] {
                     let seen = feed_pieces(&mut receiver, &bytes, &[cut], &mut out);
