@@ -2,7 +2,7 @@
 //!
 //! - [`StartError`]: the machine or the caller, before anything is served.
 //! - [`TlsError`]: the certificate and key files.
-//! - [`SendError`]: a handler that sends where nothing can be sent any more.
+//! - [`SendError`]: a handler or task that sends where nothing can be sent.
 //! - [`InboxFull`]: a worker that is behind; the caller decides whether to wait, drop or refuse.
 
 use std::fmt;
@@ -155,7 +155,7 @@ impl std::error::Error for TlsError {
     }
 }
 
-/// Why a handler's message was not queued.
+/// Why a message was not queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
@@ -163,6 +163,8 @@ pub enum SendError {
     Closing,
     /// The peer reads too slowly: its backlog is full, and the connection is being dropped.
     Slow,
+    /// There is no room at the moment ([`WebSocket::try_feed`](crate::WebSocket::try_feed) only).
+    Full,
 }
 
 impl fmt::Display for SendError {
@@ -170,6 +172,7 @@ impl fmt::Display for SendError {
         f.write_str(match self {
             Self::Closing => "the connection is closing",
             Self::Slow => "the peer reads too slowly, its backlog is full",
+            Self::Full => "there is no room at the moment",
         })
     }
 }

@@ -23,6 +23,7 @@ mod limits;
 mod memory;
 mod opening;
 mod server;
+mod socket;
 mod stats;
 mod topic;
 mod worker;
@@ -36,10 +37,11 @@ pub use inbox::Command;
 pub use limits::{LimitRow, Limits};
 pub use opening::{AddressRange, NotAnAddressRange, RemoteAddr, Tls};
 pub use server::{Running, Server};
+pub use socket::{Received, WebSocket, WebSocketLimits};
 pub use stats::{DropReason, RefusalReason, Stats};
 pub use topic::Topic;
 pub use worker::CLOSE_SLOW;
 
 /// The protocol's own types that appear in this API.
 pub use rupor_proto as proto;
-pub use rupor_proto::{Close, CloseCode, DeflateConfig, Frame, Kind, Message};
+pub use rupor_proto::{Close, CloseCode, DeflateConfig, Frame, Kind, Message, OwnedMessage};
