@@ -15,9 +15,9 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 use super::Opening;
-use super::answer::Answer;
+use super::answer::{Answer, part};
 use super::gate::Permit;
-use super::head::{HeadError, Opened, read_head};
+use super::head::{HeadError, Opened, read_head, read_some};
 use super::stream::Stream;
 use crate::admit::Admit;
 use crate::inbox::End;
@@ -220,37 +220,64 @@ impl<A: Admit> Opening<A> {
     /// Serves a connection until a worker has it or it ends.
     async fn serve(self: &Arc<Self>, tcp: TcpStream, remote: SocketAddr, permit: Permit) {
         let patience = Duration::from_millis(u64::from(self.limits.opening_timeout_ms));
-        let deadline = Instant::now() + patience;
+        let mut deadline = Instant::now() + patience;
         let Some(mut stream) = self.secure(tcp, deadline).await else {
             return;
         };
-        let secure = self.tls.is_some();
-        let answer = match read_head(&mut stream, remote, secure, &self.limits, deadline).await {
-            Ok(Opened::Http(received)) => {
-                return self.serve_http(stream, received, remote, permit).await;
+        // What came behind the request before.
+        let mut behind = Vec::new();
+        let answer = loop {
+            let secure = self.tls.is_some();
+            let head = read_head(&mut stream, behind, remote, secure, &self.limits, deadline);
+            match head.await {
+                Ok(Opened::Http { received, extent }) => {
+                    let answered = self.serve_http(stream, received, extent, remote).await;
+                    let Some(answered) = answered else {
+                        return;
+                    };
+                    stream = answered.stream;
+                    let Some(next) = self.next_request(&mut stream, answered.behind).await else {
+                        return part(stream, Instant::now() + self.linger()).await;
+                    };
+                    behind = next;
+                    deadline = Instant::now() + patience;
+                }
+                Ok(Opened::Upgrade {
+                    upgrade,
+                    request,
+                    rest,
+                }) => match self.decide(&upgrade, *request, &permit).await {
+                    Ok(decided) => return self.adopt(stream, decided, rest, permit).await,
+                    Err(answer) => break answer,
+                },
+                Err(HeadError::Refused(error)) => {
+                    self.counters.refused(RefusalReason::Malformed);
+                    break Answer::from(&error);
+                }
+                Err(HeadError::Slow) => {
+                    self.counters.refused(RefusalReason::Slow);
+                    let status = StatusCode::REQUEST_TIMEOUT;
+                    break Answer::new(status, "the request did not come in time");
+                }
+                Err(HeadError::Gone) => return,
             }
-            Ok(Opened::Upgrade {
-                upgrade,
-                request,
-                rest,
-            }) => match self.decide(&upgrade, *request, &permit).await {
-                Ok(decided) => return self.adopt(stream, decided, rest, permit).await,
-                Err(answer) => answer,
-            },
-            Err(HeadError::Refused(error)) => {
-                self.counters.refused(RefusalReason::Malformed);
-                Answer::from(&error)
-            }
-            Err(HeadError::Slow) => {
-                self.counters.refused(RefusalReason::Slow);
-                Answer::new(
-                    StatusCode::REQUEST_TIMEOUT,
-                    "the request did not come in time",
-                )
-            }
-            Err(HeadError::Gone) => return,
         };
         answer.send(stream, self.linger()).await;
+    }
+
+    /// Waits for the next request of a connection, which may begin with what came `behind` the one
+    /// before. `None`: none will be read.
+    async fn next_request(&self, stream: &mut Stream, behind: Option<Vec<u8>>) -> Option<Vec<u8>> {
+        let mut bytes = behind?;
+        if bytes.is_empty() {
+            let mut ending = self.handle.shared().ending.subscribe();
+            let some = read_some(stream, &mut bytes, &self.limits);
+            tokio::select! {
+                read = timeout(self.http_idle_timeout(), some) => read.ok()?.ok()?,
+                _ = ending.wait_for(Option::is_some) => return None,
+            };
+        }
+        (!bytes.is_empty()).then_some(bytes)
     }
 
     async fn secure(&self, tcp: TcpStream, deadline: Instant) -> Option<Stream> {

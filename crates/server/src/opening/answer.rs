@@ -66,20 +66,26 @@ impl Answer {
     {
         let until = Instant::now() + linger;
         let bytes = self.to_bytes();
-        let said = timeout_at(until, async {
-            stream.write_all(&bytes).await?;
-            stream.shutdown().await
-        });
-        if !matches!(said.await, Ok(Ok(()))) {
-            return;
+        if let Ok(Ok(())) = timeout_at(until, stream.write_all(&bytes)).await {
+            part(stream, until).await;
         }
-        let mut past = [0; 1024];
-        let mut left = LINGER_BYTES_MAX;
-        while let Ok(Ok(count @ 1..)) = timeout_at(until, stream.read(&mut past)).await {
-            left = left.saturating_sub(count);
-            if left == 0 {
-                break;
-            }
+    }
+}
+
+/// Ends a connection: nothing more is sent, and what still comes is read past until `until`.
+pub(crate) async fn part<S>(mut stream: S, until: Instant)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    if !matches!(timeout_at(until, stream.shutdown()).await, Ok(Ok(()))) {
+        return;
+    }
+    let mut past = [0; 1024];
+    let mut left = LINGER_BYTES_MAX;
+    while let Ok(Ok(count @ 1..)) = timeout_at(until, stream.read(&mut past)).await {
+        left = left.saturating_sub(count);
+        if left == 0 {
+            break;
         }
     }
 }

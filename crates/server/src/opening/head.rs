@@ -9,6 +9,7 @@ use rupor_proto::handshake::{HandshakeError, HeadProgress, RequestHead, Upgrade}
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, timeout_at};
 
+use super::request::Extent;
 use crate::admit::UpgradeRequest;
 use crate::limits::Limits;
 
@@ -24,8 +25,8 @@ pub(crate) enum Opened {
         request: Box<UpgradeRequest>,
         rest: Vec<u8>,
     },
-    /// Another request: all the bytes so far.
-    Http(Vec<u8>),
+    /// Another request: all the bytes so far, and how far it reaches.
+    Http { received: Vec<u8>, extent: Extent },
 }
 
 /// Why there is no request.
@@ -45,30 +46,34 @@ impl From<HandshakeError> for HeadError {
     }
 }
 
-/// Reads a head until `deadline`.
+/// Reads a head until `deadline`; `bytes` are what there is of it already.
 pub(crate) async fn read_head<S: AsyncRead + Unpin>(
     stream: &mut S,
+    mut bytes: Vec<u8>,
     remote: SocketAddr,
     secure: bool,
     limits: &Limits,
     deadline: Instant,
 ) -> Result<Opened, HeadError> {
-    let mut bytes = Vec::with_capacity(FIRST_BYTES.min(limits.head.head_bytes_max));
     let mut progress = HeadProgress::default();
-    let mut first = None;
+    let mut first = (!bytes.is_empty()).then(Instant::now);
     loop {
-        let until = slowest(first, bytes.len(), limits).map_or(deadline, |at| at.min(deadline));
-        match timeout_at(until, read_some(stream, &mut bytes, limits)).await {
-            Err(_) => return Err(HeadError::Slow),
-            Ok(Err(_) | Ok(0)) => return Err(HeadError::Gone),
-            Ok(Ok(_)) => {}
-        }
-        first.get_or_insert_with(Instant::now);
         let Some((head, used)) = progress.parse_request(&bytes, &limits.head)? else {
+            let until = slowest(first, bytes.len(), limits).map_or(deadline, |at| at.min(deadline));
+            match timeout_at(until, read_some(stream, &mut bytes, limits)).await {
+                Err(_) => return Err(HeadError::Slow),
+                Ok(Err(_) | Ok(0)) => return Err(HeadError::Gone),
+                Ok(Ok(_)) => {}
+            }
+            first.get_or_insert_with(Instant::now);
             continue;
         };
         if !head.is_upgrade() {
-            return Ok(Opened::Http(bytes));
+            let extent = Extent::new(&head, used)?;
+            return Ok(Opened::Http {
+                received: bytes,
+                extent,
+            });
         }
         let upgrade = head.upgrade()?;
         let request = Box::new(request(&head, &upgrade, remote, secure)?);
@@ -82,7 +87,7 @@ pub(crate) async fn read_head<S: AsyncRead + Unpin>(
 }
 
 /// Reads what is there, at most to one byte over the limit: then the parser says so.
-async fn read_some<S: AsyncRead + Unpin>(
+pub(crate) async fn read_some<S: AsyncRead + Unpin>(
     stream: &mut S,
     bytes: &mut Vec<u8>,
     limits: &Limits,

@@ -1,8 +1,8 @@
 //! Everything that is no upgrade: hyper speaks HTTP/1.1, the program's service answers.
 //!
-//! An upgrade may also come as a later request of such a connection. It passes the same checks;
-//! then hyper gives the stream back, and with it the 101, which was held and has not left: the
-//! worker sends it when the handler knows of the connection.
+//! Every head is read by us, the first of a connection and those that follow, so one parser and one
+//! set of deadlines judges them all. hyper is given one request at a time, its body cut off where
+//! the head says that it ends, and gives the stream back when the answer has left.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -10,34 +10,29 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use rupor_proto::handshake::{HttpVersion, Upgrade};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 use tower_service::Service;
 
 use super::Opening;
 use super::answer::Answer;
-use super::gate::Permit;
-use super::head::origin_form;
+use super::request::Extent;
 use super::stream::Stream;
-use super::upgrade::Decided;
-use crate::admit::{Admit, UpgradeRequest};
-use crate::stats::RefusalReason;
+use crate::admit::Admit;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 type Body = UnsyncBoxBody<Bytes, BoxError>;
@@ -45,9 +40,6 @@ type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
 /// The least that hyper takes as a buffer's limit.
 const HYPER_BUFFER_BYTES_MIN: usize = 8192;
-
-/// Unsent bytes of earlier answers that may stand before a held 101.
-const HELD_BYTES_MAX: usize = 1024 * 1024;
 
 /// The peer's address, among the extensions of a request that is given to the HTTP service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,76 +83,79 @@ impl fmt::Debug for HttpService {
     }
 }
 
-/// An admitted upgrade, until hyper gives the stream back.
-type Pending<A> = Mutex<Option<(OnUpgrade, Decided<A>)>>;
+/// A connection whose request was answered.
+pub(crate) struct Answered {
+    pub(crate) stream: Stream,
+    /// What came behind the request; `None` if no other request may follow.
+    pub(crate) behind: Option<Vec<u8>>,
+}
 
 impl<A: Admit> Opening<A> {
-    /// Serves a connection whose first request, in `received`, is no upgrade.
+    /// Has one request answered, of which `received` is what there is. `None`: nothing moved for
+    /// too long.
     pub(crate) async fn serve_http(
-        self: &Arc<Self>,
+        &self,
         stream: Stream,
         received: Vec<u8>,
+        extent: Extent,
         remote: SocketAddr,
-        permit: Permit,
-    ) {
-        let secure = matches!(stream, Stream::Tls(_));
+    ) -> Option<Answered> {
+        let may_stay = extent.may_stay && !self.is_ending();
         let watch = Arc::new(Watch::default());
-        let io = TokioIo::new(HttpIo::new(stream, received, Arc::clone(&watch)));
-        let pending: Pending<A::Admission> = Mutex::new(None);
+        let io = TokioIo::new(HttpIo::new(
+            stream,
+            received,
+            extent.len,
+            Arc::clone(&watch),
+        ));
         let service = service_fn(|mut request: Request<Incoming>| {
             request.extensions_mut().insert(RemoteAddr(remote));
-            let (pending, permit, watch) = (&pending, &permit, &watch);
-            async move {
-                Ok::<_, Infallible>(if asks_for_websocket(&request) {
-                    self.upgrade_later(request, remote, secure, permit, pending, watch)
-                        .await
-                } else {
-                    self.answer(request).await
-                })
-            }
+            let watch = &watch;
+            Box::pin(async move {
+                let response = self.answer(request).await;
+                if asks_to_close(&response) {
+                    watch.closes.store(true, Ordering::Relaxed);
+                }
+                Ok::<_, Infallible>(response)
+            })
         });
-        let head_timeout = Duration::from_millis(u64::from(self.limits.opening_timeout_ms));
         let mut builder = http1::Builder::new();
         builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(head_timeout)
+            // The end of the request is the end of what hyper can read. It still has to answer.
+            .half_close(true)
+            .keep_alive(may_stay)
             .max_headers(self.limits.head.headers_max)
             .max_buf_size(self.limits.head.head_bytes_max.max(HYPER_BUFFER_BYTES_MIN));
-        let done = {
-            let connection = builder.serve_connection(io, service).with_upgrades();
-            let mut connection = pin!(connection);
-            let mut ending = self.handle.shared().ending.subscribe();
-            let mut asked_to_end = false;
-            loop {
-                tokio::select! {
-                    result = connection.as_mut() => break result.is_ok(),
-                    () = watch.idle(self.http_idle_timeout()) => break false,
-                    changed = ending.wait_for(Option::is_some), if !asked_to_end => {
-                        asked_to_end = true;
-                        if changed.is_ok() {
-                            connection.as_mut().graceful_shutdown();
-                        }
+        let mut connection = builder.serve_connection(io, service);
+        let mut ending = self.handle.shared().ending.subscribe();
+        let mut asked_to_end = false;
+        let done = loop {
+            tokio::select! {
+                result = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break result.is_ok(),
+                () = watch.idle(self.http_idle_timeout()) => return None,
+                changed = ending.wait_for(Option::is_some), if !asked_to_end => {
+                    asked_to_end = true;
+                    if changed.is_ok() {
+                        Pin::new(&mut connection).graceful_shutdown();
                     }
                 }
             }
         };
-        let upgraded = pending.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if done
-            && let Some((on_upgrade, decided)) = upgraded
-            && let Ok(upgraded) = on_upgrade.await
-            && let Ok(parts) = upgraded.downcast::<TokioIo<HttpIo>>()
-        {
-            let (stream, held) = parts.io.into_inner().into_parts();
-            let decided = Decided {
-                response: held,
-                ..decided
-            };
-            self.adopt(stream, decided, parts.read_buf.to_vec(), permit)
-                .await;
-        }
+        let HttpIo {
+            stream,
+            received,
+            left,
+            ..
+        } = connection.into_parts().io.into_inner();
+        let stays =
+            done && may_stay && !asked_to_end && left == 0 && !watch.closes.load(Ordering::Relaxed);
+        Some(Answered {
+            stream,
+            behind: stays.then(|| received.into()),
+        })
     }
 
-    fn http_idle_timeout(&self) -> Duration {
+    pub(crate) fn http_idle_timeout(&self) -> Duration {
         Duration::from_millis(u64::from(self.limits.http_idle_timeout_ms))
     }
 
@@ -178,43 +173,6 @@ impl<A: Admit> Opening<A> {
             Answer::new(StatusCode::NOT_FOUND, "this is a WebSocket server")
         };
         response(&answer)
-    }
-
-    async fn upgrade_later(
-        &self,
-        mut request: Request<Incoming>,
-        remote: SocketAddr,
-        secure: bool,
-        permit: &Permit,
-        pending: &Pending<A::Admission>,
-        watch: &Watch,
-    ) -> Response<Body> {
-        let upgrade = match parts_to_upgrade(&request) {
-            Ok(upgrade) => upgrade,
-            Err(error) => {
-                self.counters.refused(RefusalReason::Malformed);
-                return response(&Answer::from(&error));
-            }
-        };
-        let on_upgrade = hyper::upgrade::on(&mut request);
-        let target = request.uri().to_string();
-        let asked = UpgradeRequest {
-            target: origin_form(&target).to_owned(),
-            headers: std::mem::take(request.headers_mut()),
-            subprotocols: upgrade.subprotocols.clone(),
-            remote,
-            secure,
-        };
-        match self.decide(&upgrade, asked, permit).await {
-            Err(answer) => response(&answer),
-            Ok(decided) => {
-                let switching = switching_protocols(&decided.response);
-                *pending.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Some((on_upgrade, decided));
-                watch.hold.store(true, Ordering::Release);
-                switching
-            }
-        }
     }
 }
 
@@ -235,57 +193,20 @@ fn response(answer: &Answer) -> Response<Body> {
     response
 }
 
-/// The 101 that was written for the wire, as hyper wants it.
-fn switching_protocols(bytes: &[u8]) -> Response<Body> {
-    let body = Full::new(Bytes::new()).map_err(|never| match never {});
-    let mut response = Response::new(body.boxed_unsync());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    for line in bytes.split(|byte| *byte == b'\n').skip(1) {
-        let line = line.trim_ascii_end();
-        if let Some(colon) = line.iter().position(|byte| *byte == b':')
-            && let Some((name, value)) = line.split_at_checked(colon)
-            && let Ok(name) = HeaderName::from_bytes(name)
-            && let Some(value) = value.strip_prefix(b":")
-            && let Ok(value) = HeaderValue::from_bytes(value.trim_ascii())
-        {
-            response.headers_mut().append(name, value);
-        }
-    }
-    response
-}
-
-fn asks_for_websocket(request: &Request<Incoming>) -> bool {
-    request
-        .headers()
-        .get_all(header::UPGRADE)
-        .iter()
+/// Whether it says that it is the connection's last.
+fn asks_to_close(response: &Response<Body>) -> bool {
+    let values = response.headers().get_all(header::CONNECTION).iter();
+    let mut tokens = values
         .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|token| token.trim().eq_ignore_ascii_case("websocket"))
-}
-
-fn parts_to_upgrade(
-    request: &Request<Incoming>,
-) -> Result<Upgrade, rupor_proto::handshake::HandshakeError> {
-    let version = if request.version() == Version::HTTP_10 {
-        HttpVersion::Http10
-    } else {
-        HttpVersion::Http11
-    };
-    let headers = request.headers().iter();
-    Upgrade::from_parts(
-        request.method().as_str(),
-        &request.uri().to_string(),
-        version,
-        headers.map(|(name, value)| (name.as_str(), value.as_bytes())),
-    )
+        .flat_map(|value| value.split(','));
+    tokens.any(|token| token.trim().eq_ignore_ascii_case("close"))
 }
 
 /// What is known of a connection's stream while hyper has it.
 #[derive(Debug)]
 struct Watch {
-    /// What is written from now on is kept, not sent.
-    hold: AtomicBool,
+    /// Whether the answer says that it is the last.
+    closes: AtomicBool,
     started: Instant,
     /// When a byte last moved, in milliseconds since `started`.
     moved_ms: AtomicU64,
@@ -294,7 +215,7 @@ struct Watch {
 impl Default for Watch {
     fn default() -> Self {
         Self {
-            hold: AtomicBool::new(false),
+            closes: AtomicBool::new(false),
             started: Instant::now(),
             moved_ms: AtomicU64::new(0),
         }
@@ -320,27 +241,41 @@ impl Watch {
     }
 }
 
-/// The stream as hyper sees it: what was read already comes first, and what is written may be held.
+/// The stream as hyper sees it: one request, and then the end.
 #[derive(Debug)]
 struct HttpIo {
     stream: Stream,
+    /// What was read already, perhaps beyond the request.
     received: Bytes,
-    held: Vec<u8>,
+    /// Bytes of the request that hyper has not been given.
+    left: u64,
+    /// Whether the peer does not take what is written.
+    blocked: bool,
+    /// Who waits for the end until it does.
+    reader: Option<Waker>,
     watch: Arc<Watch>,
 }
 
 impl HttpIo {
-    fn new(stream: Stream, received: Vec<u8>, watch: Arc<Watch>) -> Self {
+    fn new(stream: Stream, received: Vec<u8>, len: u64, watch: Arc<Watch>) -> Self {
         Self {
             stream,
             received: received.into(),
-            held: Vec::new(),
+            left: len,
+            blocked: false,
+            reader: None,
             watch,
         }
     }
 
-    fn into_parts(self) -> (Stream, Vec<u8>) {
-        (self.stream, self.held)
+    /// At the end hyper lets go of the stream, and of what it has not written: so the end does not
+    /// come before the peer has taken that.
+    fn poll_end(&mut self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        if self.blocked {
+            self.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -351,17 +286,27 @@ impl AsyncRead for HttpIo {
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !this.received.is_empty() {
-            let count = this.received.len().min(into.remaining());
-            into.put_slice(&this.received.split_to(count));
-            return Poll::Ready(Ok(()));
+        let most = usize::try_from(this.left).unwrap_or(usize::MAX);
+        if most == 0 {
+            return this.poll_end(cx);
         }
-        let before = into.filled().len();
-        let result = Pin::new(&mut this.stream).poll_read(cx, into);
-        if into.filled().len() > before {
+        let most = most.min(into.remaining());
+        let count = if this.received.is_empty() {
+            let mut part = ReadBuf::new(into.initialize_unfilled_to(most));
+            ready!(Pin::new(&mut this.stream).poll_read(cx, &mut part))?;
+            let count = part.filled().len();
+            into.advance(count);
+            count
+        } else {
+            let count = most.min(this.received.len());
+            into.put_slice(&this.received.split_to(count));
+            count
+        };
+        if count > 0 {
             this.watch.moved();
         }
-        result
+        this.left = this.left.saturating_sub(count as u64);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -372,26 +317,21 @@ impl AsyncWrite for HttpIo {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.watch.hold.load(Ordering::Acquire) {
-            if this.held.len() + bytes.len() > HELD_BYTES_MAX {
-                return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
-            }
-            this.held.extend_from_slice(bytes);
-            return Poll::Ready(Ok(bytes.len()));
-        }
         let result = Pin::new(&mut this.stream).poll_write(cx, bytes);
         if let Poll::Ready(Ok(1..)) = result {
             this.watch.moved();
+        }
+        this.blocked = result.is_pending();
+        if !this.blocked
+            && let Some(reader) = this.reader.take()
+        {
+            reader.wake();
         }
         result
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.watch.hold.load(Ordering::Acquire) {
-            return Poll::Ready(Ok(()));
-        }
-        Pin::new(&mut this.stream).poll_flush(cx)
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

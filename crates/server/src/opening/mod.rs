@@ -15,6 +15,7 @@ mod head;
 mod http;
 mod listen;
 mod range;
+mod request;
 mod stream;
 mod tls;
 mod upgrade;

@@ -14,9 +14,12 @@ use tower_service::Service;
 
 use super::*;
 
-/// Says the path and who asks.
+/// Says the path and who asks; `/big` is answered with [`BIG_BYTES`].
 #[derive(Clone)]
 pub(super) struct Says;
+
+/// More than all buffers between the two ends have room for.
+const BIG_BYTES: usize = 32 * 1024 * 1024;
 
 impl Service<::http::Request<Incoming>> for Says {
     type Response = ::http::Response<Full<Bytes>>;
@@ -29,12 +32,16 @@ impl Service<::http::Request<Incoming>> for Says {
 
     fn call(&mut self, request: ::http::Request<Incoming>) -> Self::Future {
         let RemoteAddr(remote) = request.extensions().get().copied().unwrap();
+        if request.uri() == "/big" {
+            let big = Bytes::from(vec![b'x'; BIG_BYTES]);
+            return ready(Ok(::http::Response::new(Full::new(big))));
+        }
         let text = format!("{} {} {}", request.method(), request.uri(), remote.ip());
         ready(Ok(::http::Response::new(Full::new(Bytes::from(text)))))
     }
 }
 
-fn with_service(limits: Limits) -> Up {
+pub(crate) fn with_service(limits: Limits) -> Up {
     let server = server(limits).http(Says).listen("127.0.0.1:0").unwrap();
     Up::of(server.start().unwrap())
 }
@@ -67,19 +74,17 @@ fn without_a_service_it_says_what_it_is() {
 pub(super) fn answer(stream: &mut TcpStream) -> String {
     let mut text = String::new();
     let mut byte = [0];
-    let mut wanted = None;
-    while wanted.is_none_or(|wanted| text.len() < wanted) {
+    while !text.ends_with("\r\n\r\n") {
         stream.read_exact(&mut byte).unwrap();
         text.push(char::from(byte[0]));
-        if wanted.is_none() && text.ends_with("\r\n\r\n") {
-            let length = text
-                .to_lowercase()
-                .lines()
-                .find_map(|line| line.strip_prefix("content-length: ").map(str::to_owned));
-            wanted = Some(text.len() + length.unwrap().parse::<usize>().unwrap());
-        }
     }
-    text
+    let length = text
+        .to_lowercase()
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: ").map(str::to_owned));
+    let mut body = vec![0; length.unwrap().parse().unwrap()];
+    stream.read_exact(&mut body).unwrap();
+    text + &String::from_utf8(body).unwrap()
 }
 
 #[test]
@@ -134,6 +139,76 @@ fn later_upgrade_passes_the_same_checks() {
         assert_eq!(response.status, status, "{name}: {value}");
         assert_eq!(response.header("connection"), Some("close"));
     }
+}
+
+/// Where a body in chunks ends, only hyper knows: what follows it is nobody's request.
+#[test]
+fn w_s2_nothing_behind_a_body_in_chunks_is_read() {
+    let up = with_service(Limits::default());
+    let mut stream = up.tcp();
+    let mut bytes = b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n\
+        4\r\nbody\r\n0\r\n\r\n"
+        .to_vec();
+    bytes.extend(up.opening("/id").bytes());
+    stream.write_all(&bytes).unwrap();
+    let mut all = String::new();
+    let _ = stream.read_to_string(&mut all);
+    assert!(
+        all.to_lowercase().contains("\r\nconnection: close\r\n"),
+        "{all}"
+    );
+    assert!(all.ends_with("POST /a 127.0.0.1"), "{all}");
+}
+
+/// A body that nobody read is not read as requests either.
+#[test]
+fn w_s2_a_body_is_never_read_as_a_request() {
+    let up = with_service(Limits::default());
+    let mut stream = up.tcp();
+    let body = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n".repeat(5000);
+    let head = format!(
+        "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    // It may be answered, and closed, before all of it was sent.
+    let _ = stream.write_all(head.as_bytes());
+    let _ = stream.write_all(body.as_bytes());
+    let mut all = String::new();
+    let _ = stream.read_to_string(&mut all);
+    assert!(all.ends_with("POST /a 127.0.0.1"), "{all}");
+    assert_eq!(all.matches("HTTP/1.1 ").count(), 1, "{all}");
+}
+
+/// The deadlines of a first head hold for a later one.
+#[test]
+fn later_head_that_dribbles_is_cut_too() {
+    let up = with_service(Limits {
+        head_grace_ms: 50,
+        ..Limits::default()
+    });
+    let mut stream = up.tcp();
+    write!(stream, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    answer(&mut stream);
+    stream.write_all(b"GET /").unwrap();
+    let mut rest = String::new();
+    let _ = stream.read_to_string(&mut rest);
+    assert!(rest.starts_with("HTTP/1.1 408 "), "{rest}");
+    assert_eq!(up.refused("slow"), 1);
+}
+
+/// All of a large answer comes, also when the socket took it piece by piece, and the connection
+/// goes on behind it.
+#[test]
+fn large_answer_comes_whole_and_the_connection_is_kept() {
+    let up = with_service(Limits::default());
+    let mut stream = up.tcp();
+    for _ in 0..2 {
+        stream
+            .write_all(b"POST /big HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody")
+            .unwrap();
+        assert!(answer(&mut stream).ends_with("xx"));
+    }
+    up.opening("/").open_over(stream);
 }
 
 #[test]
