@@ -16,6 +16,7 @@ use super::rules::{Right, allows};
 use super::{Admitted, Change, ConnectionId, Gateway, Publish, PublishError, Target, hub_id};
 use crate::auth::{Auth, AuthError, Identity};
 use crate::dialect::{self, Answer, Asked, Id};
+use crate::log;
 use crate::outlet::Outlet;
 use rupor_hub::{Kind, Refused};
 use rupor_proto::{Close, Frame, Message};
@@ -420,7 +421,14 @@ impl Handler for WorkerHandler {
         }
     }
 
-    fn on_close(&mut self, connection: &mut Connection<'_>, state: State, _: &Close) {
+    fn on_close(&mut self, connection: &mut Connection<'_>, state: State, close: &Close) {
+        tracing::debug!(
+            connection = %connection.id(),
+            code = close.code.as_u16(),
+            reason = log::peer(&close.reason),
+            clean = close.clean,
+            "connection closed"
+        );
         self.gateway.close(hub_id(connection.id()));
         if state.phase == Phase::Open {
             self.with_outlet(connection, &state, |outlet, talk| outlet.on_close(talk));
