@@ -1,144 +1,178 @@
 #!/usr/bin/env python3
-"""Runs the Autobahn test suite against `rupor echo` and compares with expected.json.
+"""Runs the Autobahn test suite against `rupor echo` and against a client of rupor-proto, and compares
+with what is expected: expected.json and expected-client.json.
 
-    conformance/run.py                      groups 1 to 10 against target/release/rupor
-    conformance/run.py '9.*' 7.1.1          only these cases
-    conformance/run.py --url ws://host:1/   a server that runs already
-    conformance/run.py --update             write what came as the new expected.json
+    conformance/run.py                          all 517 cases, both roles, every engine that can run here
+    conformance/run.py --short                  the same with kosoku, without most of permessage-deflate
+    conformance/run.py --role server '9.*' 12.1.1
+    conformance/run.py --engine wstest          fails where there is no Python 2.7
+    conformance/run.py --role server --url ws://host:1/   a server that runs already
+    conformance/run.py --engine kosoku --update           write what came as what is expected
 
-The suite's cases are run by kosoku (scripts/deps installs it). A difference in either direction is
-a failure; so is any expected result that is neither OK nor INFORMATIONAL, which keeps a weaker
-result from being "expected" away. Exit status: 0 all as expected, 1 not so, 2 the run did not work.
+A difference in either direction is a failure; so is any expected result that is neither OK nor
+INFORMATIONAL, which keeps a weaker result from being "expected" away. Exit status: 0 all as
+expected, 1 not so, 2 the run did not work.
 """
 
 import argparse
+import concurrent.futures
 import fnmatch
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
-import threading
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(HERE)
-EXPECTED = os.path.join(HERE, "expected.json")
+from engines import ENGINES, ROOT, Failed, Running
+
 # 8 and 11 are empty; 12 and 13 are permessage-deflate.
-GROUPS = [f"{group}.*" for group in (1, 2, 3, 4, 5, 6, 7, 9, 10)]
-START_TIMEOUT_S = 30
-RUN_TIMEOUT_S = 900
+GROUPS = [f"{group}.*" for group in (1, 2, 3, 4, 5, 6, 7, 9, 10, 12, 13)]
+# Of permessage-deflate a thousand messages of 1 KiB, and a thousand of 8 KiB in fragments of 256 bytes, for
+# each kind of content and each set of parameters.
+SHORT = GROUPS[:-2] + ["12.*.4", "12.*.11", "13.*.4", "13.*.11"]
+# The suite asks for these only clients that offer client_no_context_takeover.
+ALONE = ("13.2.", "13.5.", "13.6.", "13.7.")
+# The server does not agree to permessage-deflate yet.
+LEFT_OUT = {"server": ("12.", "13."), "client": ()}
+AGENT = "rupor"
+CASE_TIMEOUT_S = 600
+ADDRESS = r"\b(127\.0\.0\.1:\d+)"
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Autobahn against rupor echo")
-    parser.add_argument("cases", nargs="*", default=GROUPS, help="case ids or globs")
+    parser = argparse.ArgumentParser(description="Autobahn against rupor")
+    parser.add_argument("cases", nargs="*", help="case ids or globs")
+    parser.add_argument("--short", action="store_true", help="kosoku, and few cases of permessage-deflate")
+    parser.add_argument("--role", action="append", choices=ROLES, help="which side of ours is tested")
+    parser.add_argument("--engine", action="append", choices=ENGINES, help="what runs the cases")
     parser.add_argument("--program", default=os.environ.get("RUPOR_BIN") or f"{ROOT}/target/release/rupor")
-    parser.add_argument("--driver", default=f"{ROOT}/e2e/.venv/bin/kosoku")
+    parser.add_argument("--client", default=os.environ.get("RUPOR_CLIENT") or f"{ROOT}/target/release/examples/client_blocking")
     parser.add_argument("--url", help="test this server instead of starting one")
-    parser.add_argument("--jobs", default="2", help="cases at a time")
+    parser.add_argument("--jobs", type=int, default=2, help="cases at a time, where the engine can")
     parser.add_argument("--reports", help="keep the reports in this folder")
-    parser.add_argument("--update", action="store_true", help="write expected.json")
+    parser.add_argument("--update", action="store_true", help="write what is expected")
     options = parser.parse_args()
+    options.cases = options.cases or (SHORT if options.short else GROUPS)
 
+    status = 0
+    for name in options.engine or (["kosoku"] if options.short else ENGINES):
+        engine = ENGINES[name]()
+        if why := engine.missing():
+            print(f"{name} is left out: {why}", flush=True)
+            status = max(status, 2 if options.engine or name == "kosoku" else 0)
+            continue
+        for role in options.role or ROLES:
+            status = max(status, one_run(engine, role, options))
+    return status
+
+
+def one_run(engine, role, options):
+    """All cases by one engine for one role."""
+    cases = [case for case in options.cases if not case.startswith(LEFT_OUT[role])]
     with tempfile.TemporaryDirectory(prefix="rupor-autobahn-") as temporary:
-        reports = options.reports or temporary
-        if options.url:
-            results = run_cases(options, options.url, reports)
-        else:
-            with Echo(options.program) as url:
-                results = run_cases(options, url, reports)
-        if options.update:
-            return update(results)
-        return compare(results, options.cases, reports)
-
-
-class Echo:
-    """`rupor echo` on a free port, ended on exit."""
-
-    def __init__(self, program):
-        command = [program, "echo", "--listen", "127.0.0.1:0", "--workers", "1"]
-        # The program would take a developer's variables for options.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("RUPOR_")}
+        reports = os.path.join(options.reports or temporary, f"{engine.name}-{role}")
+        index = os.path.join(reports, "index.json")
+        if os.path.exists(index):
+            os.remove(index)
         try:
-            self.process = subprocess.Popen(
-                command, env=environment, text=True,
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            )
-        except OSError as error:
-            fail(f"cannot start {program}: {error} (cargo build --release makes it)")
-        self.lines = []
-        self.address = None
-        self.known = threading.Event()
-        threading.Thread(target=self.read, daemon=True).start()
-
-    def read(self):
-        for line in self.process.stdout:
-            self.lines.append(line)
-            found = re.search(r"\b(127\.0\.0\.1:\d+)", line)
-            if found and not self.address:
-                self.address = found.group(1)
-                self.known.set()
-        self.known.set()
-
-    def __enter__(self):
-        self.known.wait(START_TIMEOUT_S)
-        if not self.address:
-            self.__exit__()
-            fail("the echo server did not say where it listens:\n" + "".join(self.lines))
-        return f"ws://{self.address}/"
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
+            said = ROLES[role](engine, options, cases, reports)
+            try:
+                with open(index, encoding="utf-8") as file:
+                    (results,) = json.load(file).values()
+            except (OSError, ValueError) as error:
+                raise Failed(f"no report ({error}); it said:\n{said}") from None
+        except Failed as failed:
+            print(f"{role}, {engine.name}: {failed}", file=sys.stderr, flush=True)
+            return 2
+        if options.update:
+            return update(role, results)
+        return compare(engine, role, results, cases, reports)
 
 
-def run_cases(options, url, reports):
-    """Runs the cases and returns {case: {behavior, behaviorClose, …}} as the driver reports it."""
-    index = os.path.join(reports, "index.json")
-    if os.path.exists(index):
-        os.remove(index)
-    command = [options.driver, "-p", options.jobs, "-o", reports]
-    for case in options.cases:
-        command += ["-i", case]
-    try:
-        run = subprocess.run(
-            command + [url], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=RUN_TIMEOUT_S
-        )
-    except OSError as error:
-        fail(f"cannot run {options.driver}: {error} (make deps installs it)")
-    except subprocess.TimeoutExpired:
-        fail(f"the cases took longer than {RUN_TIMEOUT_S} s")
-    try:
-        with open(index, encoding="utf-8") as file:
-            (results,) = json.load(file).values()
-    except (OSError, ValueError) as error:
-        fail(f"no report ({error}); the driver said:\n{run.stdout}{run.stderr}")
-    return results
+def test_server(engine, options, cases, reports):
+    if options.url:
+        return engine.test_server(options.url, cases, options.jobs, reports)
+    command = [options.program, "echo", "--listen", "127.0.0.1:0", "--workers", "1"]
+    with Running(command) as running:
+        url = f"ws://{running.address(ADDRESS)}/"
+        return engine.test_server(url, cases, options.jobs, reports)
 
 
-def update(results):
-    lines = [f"  {json.dumps(case)}: {json.dumps(verdict(results[case]))}" for case in sorted(results, key=order)]
-    with open(EXPECTED, "w", encoding="utf-8") as file:
+def test_client(engine, options, patterns, reports):
+    """The client asks how many cases there are, runs each, and asks for the reports."""
+    with engine.serve(patterns, reports) as address:
+        def client(target, *more):
+            try:
+                return subprocess.run(
+                    [options.client, address, target, *more], stdin=subprocess.DEVNULL,
+                    capture_output=True, text=True, errors="replace", timeout=CASE_TIMEOUT_S,
+                )
+            except OSError as error:
+                raise Failed(f"cannot run {options.client}: {error} (make client builds it)") from None
+            except subprocess.TimeoutExpired:
+                raise Failed(f"{target} took longer than {CASE_TIMEOUT_S} s") from None
+
+        count = client("/getCaseCount")
+        # The suite knows cases by number only.
+        cases = sorted(matching(expected("client"), patterns), key=order)
+        if count.stdout.strip() != str(len(cases)):
+            raise Failed(f"the suite has not these {len(cases)} cases, but: {count.stdout}{count.stderr}")
+
+        def run_case(number, case):
+            # How it ended is in its report; a rule that the suite breaks is an error to the client.
+            alone = ["alone"] if case.startswith(ALONE) else []
+            client(f"/runCase?case={number}&agent={AGENT}", "echo", *alone)
+
+        with concurrent.futures.ThreadPoolExecutor(options.jobs) as jobs:
+            for _ in jobs.map(run_case, range(1, len(cases) + 1), cases):
+                pass
+        last = client(f"/updateReports?agent={AGENT}")
+        return last.stdout + last.stderr
+
+
+ROLES = {"server": test_server, "client": test_client}
+
+
+def matching(cases, patterns):
+    return {case for case in cases if any(fnmatch.fnmatchcase(case, pattern) for pattern in patterns)}
+
+
+def expected(role):
+    with open(expected_file(role), encoding="utf-8") as file:
+        return json.load(file)
+
+
+def expected_file(role):
+    return os.path.join(ROOT, "conformance", "expected.json" if role == "server" else f"expected-{role}.json")
+
+
+def update(role, results):
+    table = expected(role) | {case: verdict(result) for case, result in results.items()}
+    lines = [f"  {json.dumps(case)}: {json.dumps(table[case])}" for case in sorted(table, key=order)]
+    with open(expected_file(role), "w", encoding="utf-8") as file:
         file.write("{\n" + ",\n".join(lines) + "\n}\n")
-    print(f"{len(lines)} results written to {os.path.relpath(EXPECTED)}")
+    print(f"{len(results)} results written to {os.path.relpath(expected_file(role))}")
     return 0
 
 
-def compare(results, patterns, reports):
-    with open(EXPECTED, encoding="utf-8") as file:
-        expected = json.load(file)
-    wanted = {case for case in expected if any(fnmatch.fnmatchcase(case, p) for p in patterns)}
+def compare(engine, role, results, patterns, reports):
+    table = expected(role)
+    wanted = matching(table, patterns)
     failed = 0
     for case in sorted(wanted | set(results), key=order):
-        want = expected.get(case)
+        want = table.get(case)
         got = verdict(results[case]) if case in results else None
         weak = want and not set(want) <= {"OK", "INFORMATIONAL"}
         if want == got and not weak:
             continue
         failed += 1
         print(f"case {case}: expected {shown(want)}, got {shown(got)}{reason(results.get(case), reports)}")
-    print(f"{len(wanted | set(results)) - failed} passed, {failed} failed")
+    kinds = [result["behavior"] for result in results.values()]
+    ok, informational = kinds.count("OK"), kinds.count("INFORMATIONAL")
+    others = len(kinds) - ok - informational
+    print(f"{role}, {engine.name}: {ok} OK, {informational} informational, {others} others")
+    # One line that scripts/run-tests adds up.
+    print(f"{len(wanted | set(results)) - failed} passed, {failed} failed", flush=True)
     return 1 if failed else 0
 
 
@@ -164,11 +198,6 @@ def reason(result, reports):
 
 def order(case):
     return [int(number) for number in case.split(".")]
-
-
-def fail(message):
-    print(message, file=sys.stderr)
-    sys.exit(2)
 
 
 if __name__ == "__main__":
