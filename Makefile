@@ -3,23 +3,25 @@
 #   make test          everything, from a fresh clone: installs what the tests need, says how it went
 #   make check         format, lints, unit tests, documentation: before every commit
 #   make e2e           real clients (node, python, PHP, curl) against the real program
-#   make browser       a real Chromium against the pages
-#   make conformance   the Autobahn test suite, groups 1 to 10
+#   make browser       a real Chromium against the pages; Chromium and Firefox as peers
+#   make conformance   the Autobahn test suite, whole: server and client, by every engine that is there
 #   make deps          only install what the tests need
 #   make deny          licences and sources of the dependencies (needs cargo-deny)
 
 CARGO ?= cargo
 RUPOR_BIN ?= $(abspath $(or $(CARGO_TARGET_DIR),target))/release/rupor
+# The client role of rupor-proto as a program.
+RUPOR_CLIENT ?= $(abspath $(or $(CARGO_TARGET_DIR),target))/release/examples/client_blocking
 
 NODE_TEST := node --test --test-reporter=spec --test-timeout=120000
 
-.PHONY: test check deps fmt lint unit doc build e2e browser conformance deny
+.PHONY: test check deps fmt lint unit doc build client e2e browser conformance conformance-short deny
 
 # The script runs these targets one by one, goes on after a failure and adds up the tests.
 # Lints and documentation come first because they share their half of the compiled
 # dependencies; the release build comes last because only the programs' tests need it.
 test: deps
-	scripts/run-tests fmt lint doc unit build e2e browser conformance
+	scripts/run-tests fmt lint doc unit build e2e browser conformance-short
 
 check: fmt lint unit doc
 
@@ -42,17 +44,25 @@ doc:
 build:
 	$(CARGO) build --release --locked
 
-# Only these know the variable: the program itself takes RUPOR_… for its options.
-e2e browser conformance: export RUPOR_BIN := $(RUPOR_BIN)
+client:
+	$(CARGO) build --release --locked -p rupor-proto --example client_blocking
 
-e2e: build
+# Only these know the variables: the program itself takes RUPOR_… for its options.
+e2e browser conformance conformance-short: export RUPOR_BIN := $(RUPOR_BIN)
+e2e conformance conformance-short: export RUPOR_CLIENT := $(RUPOR_CLIENT)
+
+e2e: build client
 	$(NODE_TEST) e2e/*.test.mjs
 
 browser: build
 	$(NODE_TEST) e2e/browser/*.test.mjs
 
-conformance: build
+conformance: build client
 	python3 conformance/run.py
+
+# What a push runs: one engine, and few of the cases of permessage-deflate.
+conformance-short: build client
+	python3 conformance/run.py --short
 
 deny:
 	$(CARGO) deny check

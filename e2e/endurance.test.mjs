@@ -7,26 +7,10 @@ import { connect } from 'node:net';
 import { test } from 'node:test';
 
 import { Listener, refusal } from './support/listener.mjs';
-import { DEADLINE_MS, demo, inTime } from './support/program.mjs';
+import { counted } from './support/metrics.mjs';
+import { demo, eventually, inTime } from './support/program.mjs';
 
 const descriptors = (rupor) => readdirSync(`/proc/${rupor.child.pid}/fd`).length;
-
-/** The value of a metric without labels. */
-async function metric(rupor, name) {
-  const headers = { Authorization: `Bearer ${rupor.key}`, Connection: 'close' };
-  const text = await (await fetch(`http://${rupor.browsers}/metrics`, { headers })).text();
-  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
-}
-
-/** Waits until `ready` says yes. */
-async function until(what, ready) {
-  const end = Date.now() + DEADLINE_MS;
-  let last;
-  while (!(await ready((seen) => (last = seen)))) {
-    assert.ok(Date.now() < end, `waited in vain: ${what}; last seen: ${last}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 /** Connects by TCP and sends some bytes. */
 function raw(rupor, bytes) {
@@ -62,8 +46,8 @@ test('after 2,000 connections that end in every way nothing is left of them', as
     }));
   }
 
-  await until('one connection is left', async (seen) => seen(await metric(rupor, 'rupor_connections')) === 1);
-  await until('as many descriptors as before', (seen) => seen(descriptors(rupor)) <= before);
+  await counted(rupor, 'rupor_connections', 1);
+  await eventually(() => descriptors(rupor), (count) => count <= before, `as few descriptors as before, ${before}`);
   const answer = await fetch(`http://${rupor.browsers}/api/users/rude`, {
     headers: { Authorization: `Bearer ${rupor.key}` },
   });
@@ -76,10 +60,9 @@ test('when browsers have all descriptors they may have, the site still reaches t
   const listener = await Listener.open(t, `ws://${rupor.browsers}/?user=early`);
   const streams = Array.from({ length: 100 }, () => raw(rupor));
   t.after(() => streams.forEach((stream) => stream.destroy()));
-  await until('somebody is turned away', async (seen) => {
-    const late = await fetch(`http://${rupor.browsers}/healthz`, { headers: { Connection: 'close' } });
-    return seen(late.status) === 503;
-  });
+  const healthz = () => fetch(`http://${rupor.browsers}/healthz`, { headers: { Connection: 'close' } })
+    .then((response) => response.status, String);
+  await eventually(healthz, (status) => status === 503, 'somebody to be turned away');
 
   // Who is there already notices nothing of it, and the site's line finds a descriptor.
   const site = connect(Number(rupor.inlet.split(':').pop()));
@@ -89,10 +72,8 @@ test('when browsers have all descriptors they may have, the site still reaches t
   await inTime(new Promise((resolve) => listener.ws.once('pong', resolve)), 'a pong');
 
   for (const stream of streams) stream.destroy();
-  await until('new connections are served', async (seen) => {
-    const late = await Listener.open(t, `ws://${rupor.browsers}/?user=late`).catch((error) => void seen(error));
-    return late !== undefined;
-  });
+  const late = () => Listener.open(t, `ws://${rupor.browsers}/?user=late`).then(() => 'open', String);
+  await eventually(late, (seen) => seen === 'open', 'new connections to be served');
 });
 
 test('a log that nobody reads, or can read, holds nothing up', async (t) => {

@@ -5,6 +5,7 @@
 //
 // The binary is $RUPOR_BIN, else target/release/rupor. Nothing waits longer than DEADLINE_MS.
 
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -113,6 +114,17 @@ export function inTime(promise, what) {
     timer = setTimeout(() => reject(new Error(`too late: ${what}`)), DEADLINE_MS);
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** Looks until `wanted` holds for what is seen and resolves to that. */
+export async function eventually(look, wanted, what) {
+  const until = Date.now() + DEADLINE_MS;
+  for (;;) {
+    const seen = await look();
+    if (wanted(seen)) return seen;
+    assert.ok(Date.now() < until, `waited for ${what}, last seen: ${JSON.stringify(seen)}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
 
 /**

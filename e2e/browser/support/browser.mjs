@@ -7,42 +7,25 @@
 // refused, a violation of the Content-Security-Policy.
 
 import assert from 'node:assert/strict';
-import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
 import { after } from 'node:test';
 
 import { chromium } from 'playwright-core';
 
-import { DEADLINE_MS } from '../../support/program.mjs';
+import { DEADLINE_MS, eventually } from '../../support/program.mjs';
+import { executable } from './executable.mjs';
 
-const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
 // Nothing but what the tests ask for: no first-run pages, no updates, no calls home.
-const FLAGS = [
+export const FLAGS = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync',
 ];
-
-/** $CHROMIUM, or the first that is on the path. */
-function executable() {
-  if (process.env.CHROMIUM) return process.env.CHROMIUM;
-  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
-    for (const name of NAMES) {
-      const path = join(folder, name);
-      try {
-        accessSync(path, constants.X_OK);
-        return path;
-      } catch { /* not here */ }
-    }
-  }
-  throw new Error(`no Chromium on the path (${NAMES.join(', ')}); name one with CHROMIUM=/path/to/it`);
-}
 
 /** One browser for a test file. Resolves `open(t, url, options)`; `options.expected` names errors that are no failure. */
 export function browser() {
   let launched;
   after(async () => (await launched)?.close());
   return async function open(t, url, { expected = [], context: shared, ...options } = {}) {
-    launched ??= chromium.launch({ executablePath: executable(), args: FLAGS, timeout: DEADLINE_MS });
+    launched ??= chromium.launch({ executablePath: executable('CHROMIUM'), args: FLAGS, timeout: DEADLINE_MS });
     const context = shared ?? (await (await launched).newContext({ viewport: { width: 1280, height: 900 }, ...options }));
     context.setDefaultTimeout(DEADLINE_MS);
     const page = await context.newPage();
@@ -75,15 +58,4 @@ export async function shows(page, id, pattern) {
 /** The texts of all elements that match, once `wanted` holds for them. */
 export async function texts(page, selector, wanted) {
   return eventually(() => page.locator(selector).allTextContents(), wanted, `${selector}: ${wanted}`);
-}
-
-/** Looks until `wanted` holds for what is seen and resolves to that. */
-export async function eventually(look, wanted, what) {
-  const until = Date.now() + DEADLINE_MS;
-  for (;;) {
-    const seen = await look();
-    if (wanted(seen)) return seen;
-    assert.ok(Date.now() < until, `waited for ${what}, last seen: ${JSON.stringify(seen)}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }

@@ -5,8 +5,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { run } from '../../support/program.mjs';
-import { eventually, shows } from './browser.mjs';
+import { eventually, run } from '../../support/program.mjs';
+import { shows } from './browser.mjs';
 
 /** What arrived in the start page's listening box. */
 export const ARRIVALS = '#arrivals .text';
