@@ -3,7 +3,7 @@
 //!
 //! - [`Opening`] sends an upgrade request, right or deliberately wrong, and gives a [`Client`] or
 //!   the [`Response`] that refused it.
-//! - [`upgrade_cases`] is a table of upgrade requests, good and bad, with the verdict on each.
+//! - [`upgrade_cases()`] is a table of upgrade requests, good and bad, with the verdict on each.
 //! - [`Client`] speaks frames over any [`Link`] (a `TcpStream`, a TLS stream the test wrapped). It
 //!   encodes and decodes frames by itself, not with `rupor-proto`: a mistake there must not be able
 //!   to hide behind the same mistake here. Where the server agreed to permessage-deflate it reads
