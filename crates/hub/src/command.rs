@@ -64,6 +64,8 @@ impl Kind {
 pub struct Publication {
     /// The text.
     pub text: Arc<str>,
+    /// Whether it may be compressed on the way.
+    pub compress: bool,
 }
 
 /// Whom a publication or a disconnect is for.

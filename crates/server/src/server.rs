@@ -147,7 +147,7 @@ impl<H: Handler, A> Server<H, A> {
     /// Agrees to permessage-deflate (RFC 7692) with clients that offer it; without this nobody's
     /// offer is taken. What is compressed is said in `deflate`, with a warning about secrets; a
     /// message that must not be is sent with
-    /// [`Connection::send_uncompressed`](crate::Connection::send_uncompressed), or made with
+    /// [`Connection::send_uncompressed`](crate::Connection::send_uncompressed), or is a
     /// [`Frame::uncompressed`](crate::Frame::uncompressed). An [`Admit`] may decline for a
     /// connection ([`Admitted::without_deflate`](crate::Admitted::without_deflate)).
     pub fn deflate(mut self, deflate: DeflateConfig) -> Self {

@@ -90,6 +90,7 @@ impl Bench {
 fn publication() -> Publication {
     Publication {
         text: "test".into(),
+        compress: true,
     }
 }
 

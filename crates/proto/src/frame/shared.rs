@@ -38,13 +38,12 @@ impl Frame {
         }
     }
 
-    /// Encodes `message`, which is sent plain to everybody: for one that has a secret beside text
-    /// that others choose; see [`DeflateConfig`](crate::DeflateConfig).
-    pub fn uncompressed(message: Message<'_>) -> Self {
-        Self {
-            compressible: false,
-            ..Self::new(message)
-        }
+    /// The same frame, plain for everybody: for a message that has a secret beside text that others
+    /// choose; see [`DeflateConfig`](crate::DeflateConfig).
+    #[must_use]
+    pub fn uncompressed(mut self) -> Self {
+        self.compressible = false;
+        self
     }
 
     /// Whether it may be compressed for those who agreed to that.

@@ -45,6 +45,9 @@ pub(crate) struct PublishArgs {
     /// Leave this connection out
     #[arg(long, value_name = "ID")]
     exclude: Option<String>,
+    /// Compress the message for nobody: it has a secret beside text that others choose
+    #[arg(long)]
+    no_compress: bool,
     /// The message is JSON, and arrives as it is written
     #[arg(long)]
     json: bool,
@@ -192,6 +195,9 @@ fn request(arguments: &PublishArgs, message: &str) -> Result<String, Failure> {
     }
     if arguments.all {
         object.insert("all".to_owned(), json!(true));
+    }
+    if arguments.no_compress {
+        object.insert("compress".to_owned(), json!(false));
     }
     if !arguments.json {
         object.insert("message".to_owned(), json!(message));

@@ -11,7 +11,7 @@ use crate::auth::origin::NotAnOrigin;
 use crate::config::{Config, InletAddress, Mode, TlsFiles};
 use crate::inlet::listener::InletError;
 use crate::log;
-use rupor_server::{DeflateConfig, Handler, Running, Server, StartError, Tls, TlsError};
+use rupor_server::{Handler, Running, Server, StartError, Tls, TlsError};
 use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
@@ -196,17 +196,7 @@ fn announce(running: &Running, secure: bool, inlets: &[InletAddress]) {
 }
 
 fn echo(config: &Config, tls: Option<Tls>) -> Result<Running, Failure> {
-    let deflate = DeflateConfig {
-        server_no_context_takeover: false,
-        client_no_context_takeover: false,
-        server_window_bits_max: 15,
-        client_window_bits_max: 15,
-        message_bytes_min: 0,
-        takeover_message_bytes_min: 0,
-        even_if_longer: true,
-        ..DeflateConfig::default()
-    };
-    let server = prepare(Server::new(|_, _| Echo), config, tls)?.deflate(deflate);
+    let server = prepare(Server::new(|_, _| Echo), config, tls)?;
     server.start().map_err(Failure::Server)
 }
 
@@ -222,6 +212,9 @@ pub(super) fn prepare<H: Handler, A>(
         .trusted_proxies(config.trusted_proxies.iter().copied());
     if let Some(tls) = tls {
         server = server.tls(tls);
+    }
+    if let Some(deflate) = &config.deflate {
+        server = server.deflate(deflate.clone());
     }
     let mut addresses = config.listen.iter();
     addresses

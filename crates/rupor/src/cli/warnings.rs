@@ -40,6 +40,15 @@ pub(super) fn of(config: &Config) -> Vec<String> {
             public.join(", ")
         ));
     }
+    if let Some(deflate) = &config.deflate
+        && !deflate.server_no_context_takeover
+    {
+        warnings.push(
+            "deflate.server_takeover: a secret in any compressed message of a connection can be guessed at by those who \
+             choose the text of later ones. Send secrets with \"compress\":false; see docs/explanation/compression.md"
+                .to_owned(),
+        );
+    }
     warnings
 }
 
@@ -82,6 +91,17 @@ mod tests {
         let warnings = warnings(&flags);
         assert_eq!(warnings.len(), 2, "{warnings:?}");
         assert!(warnings[1].contains("tcp://0.0.0.0:1234"), "{warnings:?}");
+    }
+
+    #[test]
+    fn takeover_of_the_server_is_told_where_it_is_used() {
+        let takeover = ("RUPOR_DEFLATE_SERVER_TAKEOVER", "true");
+        let none = ("RUPOR_AUTH", "none");
+        assert_eq!(warnings(&[none, takeover]).len(), 1);
+        let on = ("RUPOR_DEFLATE_ENABLED", "true");
+        assert_eq!(warnings(&[none, on]).len(), 1);
+        let warnings = warnings(&[none, on, takeover]);
+        assert!(warnings[1].contains("\"compress\":false"), "{warnings:?}");
     }
 
     #[test]

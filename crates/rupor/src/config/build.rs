@@ -8,7 +8,7 @@ use super::types::{
     Application, ApplicationRule, Auth, ChannelRule, Config, LogFormat, Mode, Origins, TlsFiles,
     Who,
 };
-use super::{Secret, limits, parse};
+use super::{Secret, deflate, limits, parse};
 use std::fs::File;
 use std::io::Read as _;
 use std::num::NonZeroUsize;
@@ -24,7 +24,7 @@ const KEY_FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// Builds and checks.
 pub(crate) fn config(mode: Mode, layer: &Layer) -> Result<Config, ConfigError> {
-    let values = Values { layer };
+    let values = Values::new(layer);
     let mut config = Config {
         mode,
         listen: values.each("listen", parse::address)?,
@@ -42,6 +42,7 @@ pub(crate) fn config(mode: Mode, layer: &Layer) -> Result<Config, ConfigError> {
         api_key: api_key(mode, &values)?,
         pages: values.optional("pages", parse::switch)?.unwrap_or(false),
         trusted_proxies: values.each("trusted_proxy", parse::network)?,
+        deflate: deflate::deflate(mode, &values)?,
         drain: values
             .optional("drain", |text| {
                 parse::duration(text, Duration::ZERO, DRAIN_MAX)
@@ -96,7 +97,11 @@ pub(crate) struct Values<'a> {
     layer: &'a Layer,
 }
 
-impl Values<'_> {
+impl<'a> Values<'a> {
+    pub(super) fn new(layer: &'a Layer) -> Self {
+        Self { layer }
+    }
+
     /// What is said about an option that has one text.
     pub(super) fn located(&self, key: &str) -> Option<&Located> {
         self.texts(key).first()

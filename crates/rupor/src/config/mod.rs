@@ -3,9 +3,10 @@
 //! [`Config`] is the checked result; everything else in the program reads only that.
 //!
 //! Start at [`load`]: it lays defaults, file, environment and flags over one another ([`source`]) and builds the result
-//! ([`build`]). What options there are is said once, in [`options`] and [`limits`].
+//! ([`build`]). What options there are is said once, in [`options`], [`deflate`] and [`limits`].
 
 mod build;
+mod deflate;
 mod error;
 mod limits;
 pub(crate) mod load;

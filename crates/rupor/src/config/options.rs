@@ -1,6 +1,6 @@
 //! The one definition of every option: its key in the file, its flag, its environment variable, its defaults and its
-//! help. The command line, the file reader and the reference pages are all made from [`OPTIONS`] and
-//! [`limits`](super::limits).
+//! help. The command line, the file reader and the reference pages are all made from [`OPTIONS`],
+//! [`deflate`](super::deflate) and [`limits`](super::limits).
 
 use super::types::Mode;
 
@@ -103,7 +103,7 @@ impl Definition {
 
 /// Every option but the limits, in the order of the reference.
 pub(crate) fn general() -> impl Iterator<Item = &'static Definition> {
-    OPTIONS.iter()
+    OPTIONS.iter().chain(super::deflate::definitions())
 }
 
 /// Every option.

@@ -5,7 +5,7 @@
 
 use super::server_id;
 use crate::dialect::{self, Address};
-use rupor_hub::{ConnectionId, Effect, Kind};
+use rupor_hub::{ConnectionId, Effect, Kind, Publication};
 use rupor_proto::{CloseCode, Frame};
 use rupor_server::{Command, Topic, WorkerId};
 
@@ -34,7 +34,6 @@ pub(super) fn to_commands(effects: Vec<Effect>, workers: usize) -> Vec<(WorkerId
 }
 
 fn push_commands(effect: Effect, workers: usize, commands: &mut Vec<(WorkerId, Command)>) {
-    let frame = |kind, address, text: &str| dialect::of_kind(kind).publication(address, text);
     match effect {
         Effect::Deliver {
             connections,
@@ -46,7 +45,7 @@ fn push_commands(effect: Effect, workers: usize, commands: &mut Vec<(WorkerId, C
                 channel: None,
                 user: user.as_deref(),
             };
-            let frame = frame(kind, address, &publication.text);
+            let frame = frame(kind, address, &publication);
             commands.extend(connections.into_iter().map(|to| send(to, frame.clone())));
         }
         Effect::Publish {
@@ -59,7 +58,7 @@ fn push_commands(effect: Effect, workers: usize, commands: &mut Vec<(WorkerId, C
                 channel: Some(&channel),
                 user: None,
             };
-            let frame = frame(kind, address, &publication.text);
+            let frame = frame(kind, address, &publication);
             let topic = topic_of_channel(kind, &channel);
             commands.extend(to_every_worker(workers, &topic, &frame, exclude));
         }
@@ -68,7 +67,7 @@ fn push_commands(effect: Effect, workers: usize, commands: &mut Vec<(WorkerId, C
             exclude,
             publication,
         } => {
-            let frame = frame(kind, Address::default(), &publication.text);
+            let frame = frame(kind, Address::default(), &publication);
             commands.extend(to_every_worker(
                 workers,
                 &topic_of_all(kind),
@@ -99,6 +98,16 @@ fn push_commands(effect: Effect, workers: usize, commands: &mut Vec<(WorkerId, C
         } => {
             commands.extend(connections.into_iter().map(|id| close(id, code, &reason)));
         }
+    }
+}
+
+/// A publication as connections of a kind get it.
+fn frame(kind: Kind, address: Address<'_>, publication: &Publication) -> Frame {
+    let frame = dialect::of_kind(kind).publication(address, &publication.text);
+    if publication.compress {
+        frame
+    } else {
+        frame.uncompressed()
     }
 }
 

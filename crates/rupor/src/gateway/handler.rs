@@ -274,6 +274,7 @@ impl WorkerHandler {
                     target,
                     exclude: None,
                     body: text.into(),
+                    compress: true,
                 };
                 let connections = gateway.publish_now(publish)?;
                 answer(Answer::Published { connections });

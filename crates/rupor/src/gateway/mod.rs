@@ -335,8 +335,12 @@ impl Node for Gateway {
             target,
             exclude,
             body,
+            compress,
         } = publish;
-        let publication = Publication { text: body };
+        let publication = Publication {
+            text: body,
+            compress,
+        };
         let outcome = self.apply(Command::Publish {
             target,
             exclude,

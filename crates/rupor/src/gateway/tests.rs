@@ -96,6 +96,7 @@ impl Site {
             target,
             exclude,
             body: text.into(),
+            compress: true,
         };
         let receipts = self.gateway.publish(vec![publish]).now_or_never();
         receipts

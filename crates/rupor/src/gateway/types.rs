@@ -12,6 +12,8 @@ pub(crate) struct Publish {
     pub(crate) exclude: Option<ConnectionId>,
     /// The text, as plain connections get it.
     pub(crate) body: Arc<str>,
+    /// Whether it may be compressed; not if there is a secret in it beside text that others choose.
+    pub(crate) compress: bool,
 }
 
 /// That a publication was taken: it is in the inbox of every worker that has a receiver.

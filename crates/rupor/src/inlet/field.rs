@@ -25,6 +25,8 @@ pub(crate) enum Field {
     Message,
     /// A connection that is left out.
     Exclude,
+    /// Whether it may be compressed.
+    Compress,
     /// What the answer repeats.
     Id,
     /// A close code.
@@ -62,6 +64,7 @@ impl Field {
             Self::PhpSessId => "PHPSESSID",
             Self::Message => "message",
             Self::Exclude => "exclude",
+            Self::Compress => "compress",
             Self::Id => "id",
             Self::Code => "code",
             Self::Reason => "reason",
@@ -96,13 +99,13 @@ impl Shape {
     /// The fields that it may have.
     pub(crate) fn fields(self) -> &'static [Field] {
         use Field::{
-            All, Channel, ClientId, Code, Connection, Exclude, Id, Message, PhpSessId, Reason,
-            User, UserId, Users,
+            All, Channel, ClientId, Code, Compress, Connection, Exclude, Id, Message, PhpSessId,
+            Reason, User, UserId, Users,
         };
         match self {
             Self::Publish => &[
                 User, Users, Connection, Channel, All, UserId, ClientId, PhpSessId, Message,
-                Exclude, Id,
+                Exclude, Compress, Id,
             ],
             Self::Disconnect => &[
                 User, Users, Connection, Channel, All, UserId, ClientId, PhpSessId, Code, Reason,

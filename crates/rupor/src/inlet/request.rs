@@ -8,8 +8,8 @@
 //!   `connection`, `channel`, `all` (which is `true`), or as the article's library spells it `userId`, `clientId` (our
 //!   connection id) and `PHPSESSID` (the value of the cookie that the connection came with);
 //! - `message`: a string arrives as its text, anything else as its JSON text exactly as it was written;
-//! - perhaps `exclude` (a connection id that is left out) and `id` (a string or a number that the answer repeats);
-//!   `null` in these two is the same as leaving them out.
+//! - perhaps `exclude` (a connection id that is left out), `compress` (`false` for a message that must not be) and `id` (a
+//!   string or a number that the answer repeats); `null` in these is the same as leaving them out.
 //!
 //! Invariants: an unknown or repeated field is an error, so a misspelt one cannot change who receives a message; no tree
 //! of values is built; no input makes the parser recurse or panic; memory is bounded by the input's length. An object
@@ -172,6 +172,7 @@ pub(crate) fn publish(json: &[u8]) -> Request<Publish> {
             target,
             exclude,
             body: body(message)?,
+            compress: slots.switch(Field::Compress)?.unwrap_or(true),
         })
     })
 }
@@ -254,6 +255,18 @@ impl<'a> Slots<'a> {
     /// The same, `null` counting as absent.
     fn optional(&self, field: Field) -> Option<&'a str> {
         self.value(field).filter(|json| *json != "null")
+    }
+
+    fn switch(&self, field: Field) -> Result<Option<bool>, RequestError> {
+        match self.optional(field) {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(_) => Err(RequestError::BadValue {
+                field: field.name(),
+                expected: "true or false",
+            }),
+        }
     }
 
     fn target(&self) -> Result<Target, RequestError> {

@@ -80,6 +80,10 @@ fn by<L: ToString>(label: &'static str, values: impl IntoIterator<Item = (L, u64
     Samples::By(label, values.collect())
 }
 
+fn each_way(sent: u64, received: u64) -> Samples {
+    by("direction", [("sent", sent), ("received", received)])
+}
+
 /// All of them, in the order of the page.
 pub(super) static METRICS: &[Metric] = &[
     gauge(
@@ -174,6 +178,48 @@ pub(super) static METRICS: &[Metric] = &[
     gauge("backlog", "Bytes that wait for slow browsers now", |s| {
         one(s.server.backlog_bytes)
     })
+    .in_unit("bytes"),
+    gauge(
+        "deflate_connections",
+        "WebSockets open now that agreed to compression (permessage-deflate)",
+        |s| one(s.server.deflate_connections),
+    ),
+    counter(
+        "deflate_compressions",
+        "Runs of a compressor: connections that were sent the same share one",
+        |s| one(s.server.compressions),
+    ),
+    counter(
+        "deflate_messages",
+        "Messages that went over a WebSocket compressed, by direction",
+        |s| {
+            each_way(
+                s.server.deflated_messages_out,
+                s.server.deflated_messages_in,
+            )
+        },
+    ),
+    counter(
+        "deflate_plain",
+        "Bytes of those messages uncompressed, by direction",
+        |s| {
+            each_way(
+                s.server.deflated_plain_bytes_out,
+                s.server.deflated_plain_bytes_in,
+            )
+        },
+    )
+    .in_unit("bytes"),
+    counter(
+        "deflate_wire",
+        "Bytes of those messages as they went over the wire, by direction",
+        |s| {
+            each_way(
+                s.server.deflated_wire_bytes_out,
+                s.server.deflated_wire_bytes_in,
+            )
+        },
+    )
     .in_unit("bytes"),
     counter(
         "handler_panics",

@@ -319,6 +319,7 @@ fn publish(
         target,
         exclude,
         body,
+        compress: true,
     })
 }
 

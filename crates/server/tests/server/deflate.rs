@@ -222,7 +222,7 @@ fn what_must_not_be_compressed_is_not() {
     let up = with_deflate(takeover());
     let mut client = up.opening("/id?news").extensions(OFFER).open();
     let id: ConnectionId = client.receive_text().parse().unwrap();
-    let secret = Frame::uncompressed(Message::Text(&long(1)));
+    let secret = text(&long(1)).uncompressed();
     for n in 0..5 {
         up.handle().send(id, &text(&long(n))).unwrap();
         client.expect_text(&long(n));

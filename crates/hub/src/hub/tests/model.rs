@@ -363,6 +363,7 @@ fn target() -> impl Strategy<Value = Target> {
 fn command() -> impl Strategy<Value = Command> {
     let publication = Publication {
         text: "text".into(),
+        compress: true,
     };
     prop_oneof![
         6 => (connection(), 0..3u8, prop::option::of(name()), prop::option::of(name())).prop_map(

@@ -43,6 +43,10 @@ fn arguments_become_the_publish_object() {
             r#"{"all":true,"message":{"a":  1.50}}"#,
         ),
         (
+            &["--all", "--no-compress", "x"],
+            r#"{"all":true,"compress":false,"message":"x"}"#,
+        ),
+        (
             &["--all", "--json", " \"text\" "],
             r#"{"all":true,"message":"text"}"#,
         ),

@@ -49,6 +49,7 @@ fn a_batch_is_published_in_its_order_and_answered_in_its_places() {
         target,
         exclude: None,
         body: text.into(),
+        compress: true,
     };
     let mut batch: Vec<_> = (0..100)
         .map(|n| publish(user("anna"), n.to_string()))
@@ -243,6 +244,7 @@ fn a_gateway_without_a_server_says_so() {
         target: Target::All,
         exclude: None,
         body: "x".into(),
+        compress: true,
     };
     let receipts = gateway.publish(vec![publish]).now_or_never().unwrap();
     assert_eq!(receipts, [Err(PublishError::Unavailable)]);

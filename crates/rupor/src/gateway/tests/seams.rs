@@ -46,6 +46,7 @@ fn a_broker_that_answers_later_is_not_waited_for_on_a_worker() {
         target: user("anna"),
         exclude: None,
         body: "later".into(),
+        compress: true,
     };
     let pending = site.gateway.publish(vec![publish]);
     client.expect_text(r#"{"type":"message","user":"anna","message":"later"}"#);
@@ -72,6 +73,7 @@ fn a_broker_outlives_its_node_without_harm() {
         target: Target::All,
         exclude: None,
         body: "x".into(),
+        compress: true,
     };
     let receipts = broker.publish(vec![publish]).now_or_never().unwrap();
     assert_eq!(receipts, [Err(PublishError::Unavailable)]);
@@ -110,6 +112,7 @@ fn an_application_may_answer_later_from_any_thread() {
                     target,
                     exclude: None,
                     body: text.into(),
+                    compress: true,
                 }];
                 gateway.publish(batch).now_or_never().unwrap()
             };

@@ -26,6 +26,7 @@ fn the_articles_line_is_understood() {
         target: user("tester01"),
         exclude: None,
         body: Arc::from("test"),
+        compress: true,
     };
     assert_eq!(request.outcome, Ok(expected));
     assert_eq!(request.id, None);
@@ -114,6 +115,26 @@ fn exclude_and_id_are_read() {
     let request = publish(br#"{"id":null,"channel":"c","message":"m","exclude":null}"#);
     assert_eq!(request.id, None);
     assert_eq!(request.outcome.map(|publish| publish.exclude), Ok(None));
+}
+
+#[test]
+fn compress_is_true_unless_it_is_said_to_be_false() {
+    for (field, expected) in [
+        ("", true),
+        (r#","compress":true"#, true),
+        (r#","compress":null"#, true),
+        (r#","compress":false"#, false),
+    ] {
+        let json = format!(r#"{{"all":true,"message":""{field}}}"#);
+        assert_eq!(right(&json).compress, expected, "{json}");
+    }
+    for value in ["0", "\"false\"", "[]", "False"] {
+        let json = format!(r#"{{"all":true,"message":"","compress":{value}}}"#);
+        let error = wrong(&json);
+        assert!(["bad_value", "bad_json"].contains(&error.code()), "{json}");
+    }
+    let error = disconnect(br#"{"all":true,"compress":false}"#).outcome;
+    assert_eq!(error.expect_err("not there").code(), "unknown_field");
 }
 
 /// Wrong objects, the code of their error, and a part of its text.
