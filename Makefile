@@ -4,6 +4,7 @@
 #   make check         format, lints, unit tests, documentation: before every commit
 #   make e2e           real clients (node, python, PHP, curl) against the real program
 #   make browser       a real Chromium against the pages; Chromium and Firefox as peers
+#   make php           the PHP library: PHPUnit, real worker processes, the real program
 #   make conformance   the Autobahn test suite, whole: server and client, by every engine that is there
 #   make deps          only install what the tests need
 #   make deny          licences and sources of the dependencies (needs cargo-deny)
@@ -15,13 +16,13 @@ RUPOR_CLIENT ?= $(abspath $(or $(CARGO_TARGET_DIR),target))/release/examples/cli
 
 NODE_TEST := node --test --test-reporter=spec --test-timeout=120000
 
-.PHONY: test check deps fmt lint unit doc build client e2e browser conformance conformance-short deny
+.PHONY: test check deps fmt lint unit doc build client php e2e browser conformance conformance-short deny
 
 # The script runs these targets one by one, goes on after a failure and adds up the tests.
 # Lints and documentation come first because they share their half of the compiled
 # dependencies; the release build comes last because only the programs' tests need it.
 test: deps
-	scripts/run-tests fmt lint doc unit build e2e browser conformance-short
+	scripts/run-tests fmt lint doc unit build php e2e browser conformance-short
 
 check: fmt lint unit doc
 
@@ -48,8 +49,11 @@ client:
 	$(CARGO) build --release --locked -p rupor-proto --example client_blocking
 
 # Only these know the variables: the program itself takes RUPOR_… for its options.
-e2e browser conformance conformance-short: export RUPOR_BIN := $(RUPOR_BIN)
+php e2e browser conformance conformance-short: export RUPOR_BIN := $(RUPOR_BIN)
 e2e conformance conformance-short: export RUPOR_CLIENT := $(RUPOR_CLIENT)
+
+php: build
+	phpunit -c clients/php
 
 e2e: build client
 	$(NODE_TEST) e2e/*.test.mjs
