@@ -6,6 +6,7 @@
 #   make browser       a real Chromium against the pages; Chromium and Firefox as peers
 #   make php           the PHP library: PHPUnit, real worker processes, the real program
 #   make conformance   the Autobahn test suite, whole: server and client, by every engine that is there
+#   make fuzz          the fuzz targets, FUZZ_SECONDS each (120); make test runs them for 10
 #   make deps          only install what the tests need
 #   make deny          licences and sources of the dependencies (needs cargo-deny)
 
@@ -14,15 +15,17 @@ RUPOR_BIN ?= $(abspath $(or $(CARGO_TARGET_DIR),target))/release/rupor
 # The client role of rupor-proto as a program.
 RUPOR_CLIENT ?= $(abspath $(or $(CARGO_TARGET_DIR),target))/release/examples/client_blocking
 
+FUZZ_SECONDS ?= 120
+
 NODE_TEST := node --test --test-reporter=spec --test-timeout=120000
 
-.PHONY: test check deps fmt lint unit doc build client php e2e browser conformance conformance-short deny
+.PHONY: test check deps fmt lint unit doc build client php e2e browser conformance conformance-short deny fuzz fuzz-short
 
 # The script runs these targets one by one, goes on after a failure and adds up the tests.
 # Lints and documentation come first because they share their half of the compiled
 # dependencies; the release build comes last because only the programs' tests need it.
 test: deps
-	scripts/run-tests fmt lint doc unit build php e2e browser conformance-short
+	scripts/run-tests fmt lint doc unit fuzz-short build php e2e browser conformance-short
 
 check: fmt lint unit doc
 
@@ -31,6 +34,7 @@ deps:
 
 fmt:
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 
 lint:
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
@@ -41,6 +45,12 @@ unit:
 
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
+
+fuzz:
+	scripts/fuzz --seconds $(FUZZ_SECONDS)
+
+fuzz-short:
+	scripts/fuzz --seconds 10
 
 build:
 	$(CARGO) build --release --locked

@@ -12,6 +12,7 @@
 mod carrying;
 mod deflate;
 mod ending;
+mod faults;
 mod http;
 mod opening;
 mod tls;
