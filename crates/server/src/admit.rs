@@ -7,6 +7,9 @@ use std::future::Future;
 use std::net::SocketAddr;
 
 use http::HeaderMap;
+use rupor_proto::handshake::HandshakeError;
+
+use crate::opening::Answer;
 
 /// Decides about upgrades. Shared by all of them, so `&self`.
 ///
@@ -165,6 +168,24 @@ impl Refusal {
             status,
             reason: reason.into(),
             headers: Vec::new(),
+        }
+    }
+
+    /// The answer, for programs that speak HTTP with hyper or axum. It ends the connection: what
+    /// follows a refused upgrade must not be read as a request.
+    pub fn into_response(self) -> http::Response<String> {
+        Answer::from(self).to_response()
+    }
+}
+
+impl From<&HandshakeError> for Refusal {
+    fn from(error: &HandshakeError) -> Self {
+        let headers = error.headers().iter();
+        Self {
+            headers: headers
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            ..Self::new(error.status(), error.as_str())
         }
     }
 }

@@ -6,6 +6,9 @@
 //! runs one on each worker thread. A [`Handle`] sends, publishes and closes from any thread.
 //! [`Admit`] decides who gets in.
 //!
+//! A program that has its HTTP already, on hyper or axum, turns a request into a [`WebSocket`] on a
+//! task of its own: [`WebSocketUpgrade`]. Features: `axum` makes it an extractor.
+//!
 //! # How it is built
 //!
 //! The *opening* side (tokio, rustls, hyper) accepts, does TLS, reads the request head, asks
@@ -26,6 +29,7 @@ mod server;
 mod socket;
 mod stats;
 mod topic;
+mod upgrade;
 mod worker;
 
 pub use admit::{Admit, AdmitAll, Admitted, Refusal, UpgradeRequest};
@@ -40,6 +44,7 @@ pub use server::{Running, Server};
 pub use socket::{Received, WebSocket, WebSocketLimits};
 pub use stats::{DropReason, RefusalReason, Stats};
 pub use topic::Topic;
+pub use upgrade::{Upgraded, Upgrading, WebSocketUpgrade};
 pub use worker::CLOSE_SLOW;
 
 /// The protocol's own types that appear in this API.

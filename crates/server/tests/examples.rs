@@ -2,12 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure is the test's failure")]
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rupor_server::{Handler, Running, Server, UpgradeRequest};
-use rupor_testkit::{Client, Event};
+use rupor_testkit::{Client, Event, Opening, Response, http};
+use tokio::net::TcpListener;
 
+#[expect(dead_code, reason = "its main is not called here")]
+#[path = "../examples/axum.rs"]
+mod axum_chat;
 #[expect(dead_code, reason = "its main is not called here")]
 #[path = "../examples/chat.rs"]
 mod chat;
@@ -20,6 +25,9 @@ mod echo;
 #[expect(dead_code, reason = "its main is not called here")]
 #[path = "../examples/greeting.rs"]
 mod greeting;
+#[expect(dead_code, reason = "its main is not called here")]
+#[path = "../examples/hyper.rs"]
+mod hyper_echo;
 
 fn start<H: Handler<Admission = UpgradeRequest>>(
     handler: impl Fn() -> H + Send + Sync + 'static,
@@ -114,4 +122,58 @@ fn chat_has_each_name_once() {
     again.send_text("Anna");
     again.expect_text("* Anna is here");
     stop(server);
+}
+
+/// Runs what serves a listener until the test program ends.
+fn serve<F, S>(serve: F) -> SocketAddr
+where
+    F: FnOnce(TcpListener) -> S + Send + 'static,
+    S: Future,
+{
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async { serve(TcpListener::from_std(listener).unwrap()).await });
+    });
+    address
+}
+
+fn get(address: SocketAddr, target: &str) -> Response {
+    http(address, "GET", target, &[], b"")
+}
+
+#[test]
+fn hyper_has_a_page_and_an_echo() {
+    let address = serve(hyper_echo::serve);
+    let page = get(address, "/");
+    assert_eq!(page.status, 200);
+    assert!(page.text().contains("<title>Echo</title>"));
+    let mut client = Client::connect(address, "/echo");
+    client.send_text("hello, мир");
+    client.expect_text("hello, мир");
+    assert_eq!(client.close(1000, "").0, 1000);
+    // Where a WebSocket is, a page is told so.
+    assert_eq!(get(address, "/echo").status, 426);
+}
+
+#[test]
+fn axum_has_a_chat_for_its_own_page_only() {
+    let address = serve(|listener| async {
+        let application = axum_chat::application(vec!["http://localhost:9004".to_owned()]);
+        axum::serve(listener, application).await
+    });
+    assert!(get(address, "/").text().contains("<title>Chat</title>"));
+    let page = || Opening::new(address, "/chat").origin("http://localhost:9004");
+    let mut anna = page().open();
+    anna.send_text("first");
+    anna.expect_text("first");
+    let mut boris = page().open();
+    boris.send_text("hello");
+    for client in [&mut anna, &mut boris] {
+        client.expect_text("hello");
+    }
+    let foreign = Opening::new(address, "/chat").origin("https://evil.example");
+    assert_eq!(foreign.refused().status, 403);
 }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use rupor_proto::handshake::HandshakeError;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
@@ -59,6 +59,20 @@ impl Answer {
         bytes
     }
 
+    /// The answer as hyper sends it: it closes the connection too.
+    pub(crate) fn to_response(&self) -> Response<String> {
+        let mut response = Response::new(format!("{}\n", self.reason));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        for (name, value) in &self.headers {
+            headers.append(name, value.clone());
+        }
+        let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+        headers.insert(header::CONTENT_TYPE, plain);
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+
     /// Answers and ends the connection.
     pub(crate) async fn send<S>(&self, mut stream: S, linger: Duration)
     where
@@ -92,16 +106,7 @@ where
 
 impl From<&HandshakeError> for Answer {
     fn from(error: &HandshakeError) -> Self {
-        let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
-        let headers = error
-            .headers()
-            .iter()
-            .filter_map(|(name, value)| header(name, value));
-        Self {
-            status,
-            reason: error.as_str().to_owned(),
-            headers: headers.collect(),
-        }
+        Refusal::from(error).into()
     }
 }
 
@@ -114,7 +119,7 @@ impl From<Refusal> for Answer {
         let headers = refusal
             .headers
             .iter()
-            .filter_map(|(name, value)| header(name, value));
+            .filter_map(|(name, value)| valid_header(name, value));
         Self {
             status,
             headers: headers.collect(),
@@ -124,7 +129,7 @@ impl From<Refusal> for Answer {
 }
 
 /// A header that may go into an answer: one that can be written, and that we do not write.
-fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
+fn valid_header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
     let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
     let ours = [
         "content-length",

@@ -27,6 +27,7 @@ use rupor_proto::DeflateConfig;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+pub(crate) use self::answer::Answer;
 pub(crate) use self::gate::{Gate, Permit};
 pub(crate) use self::http::HttpService;
 pub use self::http::RemoteAddr;
