@@ -45,6 +45,13 @@ impl Handle {
         &self.shared
     }
 
+    /// Wakes a worker.
+    pub(crate) fn signal(&self, worker: WorkerId) {
+        if let Some(inbox) = self.shared.inboxes.get(worker.index()) {
+            inbox.signal();
+        }
+    }
+
     /// Sends `frame` to one connection. One that is gone makes it void: `Ok` says that its worker
     /// will look.
     ///

@@ -39,7 +39,7 @@ pub use handler::{Connection, Handler};
 pub use id::{ConnectionId, NotAConnectionId, WORKERS_MAX, WorkerId};
 pub use inbox::Command;
 pub use limits::{LimitRow, Limits};
-pub use opening::{AddressRange, NotAnAddressRange, RemoteAddr, Tls};
+pub use opening::{AddressRange, NotAnAddressRange, RemoteAddr, RequestBody, Tls};
 pub use server::{Running, Server};
 pub use socket::{Received, WebSocket, WebSocketLimits};
 pub use stats::{DropReason, RefusalReason, Stats};

@@ -97,7 +97,19 @@ limits! {
     accepts_per_second: u32 = 1_000, "connections per second",
         "New connections of the whole server, with one second's worth of burst. Loopback and trusted proxies are exempt. At it: 503. 0: off.";
     http_idle_timeout_ms: u32 = 60_000, "ms",
-        "An HTTP connection on which no byte moved for so long is closed.";
+        "An HTTP/1.1 connection on which no byte moved for so long is closed; so is an HTTP/2 connection without streams, and a stream of a request that does not move.";
+    http2_streams_max: u32 = 100, "streams",
+        "WebSockets and requests that one HTTP/2 connection has open at a time. Over it the stream is refused (REFUSED_STREAM). Each WebSocket also counts as a connection.";
+    http2_window_bytes: u32 = 65_536, "bytes",
+        "What a peer may send ahead on one HTTP/2 stream before it is read, and `http2_streams_max` times as much on the connection. Over it HTTP/2 itself ends the stream (FLOW_CONTROL_ERROR).";
+    http2_unsent_bytes: u32 = 65_536, "bytes",
+        "What may wait for the window of one HTTP/2 stream between a worker and HTTP/2. Over it a WebSocket's bytes wait in its backlog.";
+    http2_resets_max: u32 = 1_000, "streams",
+        "Streams of one HTTP/2 connection that the peer resets before they are answered, and streams that break HTTP/2's rules. Over it the connection is ended (ENHANCE_YOUR_CALM).";
+    http2_ping_interval_ms: u32 = 30_000, "ms",
+        "An HTTP/2 connection is sent a PING so often. 0: off.";
+    http2_ping_timeout_ms: u32 = 10_000, "ms",
+        "An HTTP/2 connection that does not acknowledge a PING for so long is ended.";
     user_timeout_ms: u32 = 20_000, "ms",
         "TCP_USER_TIMEOUT: sent bytes that the peer's system does not acknowledge for so long end the connection (Linux). 0: the system's.";
     notsent_lowat_bytes: u32 = 128 * 1024, "bytes",

@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use mio::{Poll, Waker};
 use rupor_proto::DeflateConfig;
 use tokio::runtime::{self, Runtime};
@@ -28,9 +27,9 @@ use crate::id::{WORKERS_MAX, WorkerId};
 use crate::inbox::Inbox;
 use crate::limits::Limits;
 use crate::memory;
-use crate::opening::{AddressRange, Gate, HttpService, Opening, Tls, Waiting, bind};
+use crate::opening::{AddressRange, Gate, HttpService, Opening, RequestBody, Tls, Waiting, bind};
 use crate::stats::Counters;
-use crate::worker::{Adoption, Adoptions, Context, Core, Socket, WAKE, Worker};
+use crate::worker::{Adoption, Adoptions, Context, Core, Ready, Socket, WAKE, Worker};
 
 type Factory<H> = Arc<dyn Fn(WorkerId, &Handle) -> H + Send + Sync>;
 
@@ -68,6 +67,7 @@ pub struct Server<H: Handler, A = AdmitAll> {
     workers: Option<usize>,
     tls: Option<Tls>,
     deflate: Option<DeflateConfig>,
+    http2: bool,
     http: Option<HttpService>,
     trusted_proxies: Vec<AddressRange>,
     listeners: Vec<TcpListener>,
@@ -85,6 +85,7 @@ impl<H: Handler> Server<H> {
             workers: None,
             tls: None,
             deflate: None,
+            http2: true,
             http: None,
             trusted_proxies: Vec::new(),
             listeners: Vec::new(),
@@ -102,6 +103,7 @@ impl<H: Handler, A> Server<H, A> {
             workers: self.workers,
             tls: self.tls,
             deflate: self.deflate,
+            http2: self.http2,
             http: self.http,
             trusted_proxies: self.trusted_proxies,
             listeners: self.listeners,
@@ -113,7 +115,7 @@ impl<H: Handler, A> Server<H, A> {
     /// its extensions.
     pub fn http<S, B>(mut self, service: S) -> Self
     where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>
             + Clone
             + Send
             + Sync
@@ -152,6 +154,13 @@ impl<H: Handler, A> Server<H, A> {
     /// connection ([`Admitted::without_deflate`](crate::Admitted::without_deflate)).
     pub fn deflate(mut self, deflate: DeflateConfig) -> Self {
         self.deflate = Some(deflate);
+        self
+    }
+
+    /// Whether TLS connections may speak HTTP/2, and open WebSockets over it (RFC 8441); by default
+    /// they may. Without TLS it is HTTP/1.1 only.
+    pub fn http2(mut self, http2: bool) -> Self {
+        self.http2 = http2;
         self
     }
 
@@ -220,12 +229,14 @@ impl<H: Handler, A: Admit<Admission = H::Admission>> Server<H, A> {
             gate: Gate::new(Arc::clone(&limits), self.trusted_proxies),
             tls: self.tls,
             deflate: self.deflate,
+            http2: self.http2,
             http: self.http,
             handle: handle.clone(),
             counters: Arc::clone(&handle.shared().counters.opening),
             workers,
             openings: Arc::new(Semaphore::new(limits.openings_max)),
             lingering: Arc::new(Semaphore::new(limits.lingering_max)),
+            http2_connections: Arc::new(Semaphore::new(limits.connections_max)),
             limits,
         });
         let thread = thread::Builder::new()
@@ -295,16 +306,19 @@ fn start_workers<H: Handler, A: Admit<Admission = H::Admission>>(
 ) -> Result<Vec<Arc<Waiting<A>>>, StartError> {
     let count = polls.len();
     let mut workers = Vec::with_capacity(count);
-    let (ready, started) = mpsc::channel();
+    let (tell_started, started) = mpsc::channel();
     for (worker, poll) in WorkerId::all(count).zip(polls) {
         let adoptions = Arc::new(Adoptions::new(limits.adoptions_max));
+        let signalled = handle.clone();
+        let ready = Ready::new(move || signalled.signal(worker));
         let start = WorkerStart {
             worker,
             poll,
             factory: Arc::clone(factory),
             context: Context::new(worker, handle.clone(), Arc::clone(limits)),
             adoptions: Arc::clone(&adoptions),
-            ready: ready.clone(),
+            ready: Arc::clone(&ready),
+            started: tell_started.clone(),
         };
         let thread = thread::Builder::new()
             .name(format!("rupor-worker-{worker}"))
@@ -320,11 +334,12 @@ fn start_workers<H: Handler, A: Admit<Admission = H::Admission>>(
         workers.push(Arc::new(Waiting {
             worker,
             adoptions,
+            ready,
             counters: counters.unwrap_or_default(),
             handle: handle.clone(),
         }));
     }
-    drop(ready);
+    drop(tell_started);
     if started.iter().filter(|made| *made).count() < count {
         return Err(StartError::HandlerPanicked);
     }
@@ -361,7 +376,8 @@ struct WorkerStart<H: Handler> {
     factory: Factory<H>,
     context: Context,
     adoptions: Arc<Adoptions<Adoption<H::Admission, Socket>>>,
-    ready: mpsc::Sender<bool>,
+    ready: Arc<Ready>,
+    started: mpsc::Sender<bool>,
 }
 
 impl<H: Handler> WorkerStart<H> {
@@ -373,19 +389,20 @@ impl<H: Handler> WorkerStart<H> {
             context,
             adoptions,
             ready,
+            started,
         } = self;
         let handle = context.handle.clone();
         let made = catch_unwind(AssertUnwindSafe(|| factory(worker, &handle)));
         // Nobody listens only when another worker failed to start.
-        let _ = ready.send(made.is_ok());
-        drop(ready);
+        let _ = started.send(made.is_ok());
+        drop(started);
         let Ok(handler) = made else { return };
         // Without randomness an id of the last run could name somebody in this one; no more.
         let mut seed = [0; 4];
         let _ = getrandom::fill(&mut seed);
         let core = Core::new(handler, context, u32::from_ne_bytes(seed));
         if let Some(inbox) = handle.shared().inboxes.get(worker.index()) {
-            Worker::new(poll, core, adoptions).run(inbox);
+            Worker::new(poll, core, adoptions, ready).run(inbox);
         }
     }
 }

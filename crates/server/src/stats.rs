@@ -96,8 +96,12 @@ pub struct Stats {
     pub accepted: u64,
     /// `accept` calls that failed, most often for want of file descriptors.
     pub accept_errors: u64,
+    /// Connections that chose HTTP/2.
+    pub http2_connections: u64,
     /// WebSockets opened.
     pub opened: u64,
+    /// Those of them that were opened over HTTP/2.
+    pub http2_websockets: u64,
     /// WebSockets closed, by the code that ended them: `1000` … `1015`, `3xxx`, `4xxx`, `other`.
     pub closed: Vec<(&'static str, u64)>,
     /// WebSockets dropped by the server, by reason.
@@ -224,6 +228,8 @@ pub(crate) struct OpeningCounters {
     pub(crate) openings: AtomicU64,
     pub(crate) accepted: AtomicU64,
     pub(crate) accept_errors: AtomicU64,
+    pub(crate) http2_connections: AtomicU64,
+    pub(crate) http2_websockets: AtomicU64,
     refused: [AtomicU64; RefusalReason::ALL.len()],
 }
 
@@ -281,6 +287,8 @@ impl Counters {
             openings: load(&self.opening.openings),
             accepted: load(&self.opening.accepted),
             accept_errors: load(&self.opening.accept_errors),
+            http2_connections: load(&self.opening.http2_connections),
+            http2_websockets: load(&self.opening.http2_websockets),
             opened: sum(|worker| &worker.opened),
             closed: (0..)
                 .zip(CLOSED_LABELS)

@@ -64,6 +64,11 @@ impl Client {
         Opening::new(address, target).open()
     }
 
+    /// A connection that something else opened, by `response`, over a stream of its own: HTTP/2.
+    pub fn over(link: impl Link + 'static, response: Response) -> Self {
+        Self::new(Box::new(link), Vec::new(), response)
+    }
+
     pub(crate) fn new(link: Box<dyn Link>, buffer: Vec<u8>, response: Response) -> Self {
         let deflate = response.header("sec-websocket-extensions");
         Self {
@@ -76,7 +81,7 @@ impl Client {
         }
     }
 
-    /// The 101 that opened this connection.
+    /// The response that opened this connection.
     pub fn response(&self) -> &Response {
         &self.response
     }

@@ -209,6 +209,7 @@ pub(super) fn prepare<H: Handler, A>(
     let mut server = server
         .limits(config.limits.clone())
         .workers(config.workers.get())
+        .http2(config.http2)
         .trusted_proxies(config.trusted_proxies.iter().copied());
     if let Some(tls) = tls {
         server = server.tls(tls);

@@ -31,6 +31,7 @@ pub(crate) fn config(mode: Mode, layer: &Layer) -> Result<Config, ConfigError> {
         inlet: values.each("inlet", parse::inlet)?,
         workers: workers(&values)?,
         tls: tls(&values)?,
+        http2: values.optional("tls.http2", parse::switch)?.unwrap_or(true),
         auth: Auth::None,
         origins: match mode {
             Mode::Demo | Mode::Echo => Origins::Loopback,

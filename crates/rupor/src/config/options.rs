@@ -237,6 +237,16 @@ static OPTIONS: &[Definition] = &[
         example: "key = \"/etc/rupor/key.pem\"",
     },
     Definition {
+        key: "tls.http2",
+        shape: Shape::Switch,
+        form: "true|false",
+        default: Default::Value("true"),
+        modes: EVERY,
+        section: ADDRESSES,
+        help: "Whether browsers may speak HTTP/2 where there is TLS: a page, its API calls and its WebSockets (RFC 8441) then share one connection",
+        example: "",
+    },
+    Definition {
         key: "auth",
         shape: Shape::Text,
         form: "jwt|none",

@@ -30,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) workers: NonZeroUsize,
     /// Certificate and key; `None`: plain `ws://`.
     pub(crate) tls: Option<TlsFiles>,
+    /// Whether HTTP/2 is spoken where there is TLS.
+    pub(crate) http2: bool,
     /// How a connection proves who it is.
     pub(crate) auth: Auth,
     /// Which pages may connect.

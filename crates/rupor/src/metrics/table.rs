@@ -125,7 +125,15 @@ pub(super) static METRICS: &[Metric] = &[
         "Attempts to accept that failed, most often for want of file descriptors",
         |s| one(s.server.accept_errors),
     ),
+    counter("http2_connections", "Connections that chose HTTP/2", |s| {
+        one(s.server.http2_connections)
+    }),
     counter("opened", "WebSockets opened", |s| one(s.server.opened)),
+    counter(
+        "http2_opened",
+        "WebSockets opened over HTTP/2 (RFC 8441)",
+        |s| one(s.server.http2_websockets),
+    ),
     counter(
         "closed",
         "WebSockets closed, by close code (RFC 6455 §7.4)",

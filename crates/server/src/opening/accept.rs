@@ -22,7 +22,7 @@ use super::stream::Stream;
 use crate::admit::Admit;
 use crate::inbox::End;
 use crate::limits::Limits;
-use crate::stats::RefusalReason;
+use crate::stats::{OpeningCounters, RefusalReason};
 
 const BACKOFF_MIN: Duration = Duration::from_millis(10);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
@@ -158,20 +158,32 @@ fn enter<A: Admit>(opening: &Arc<Opening<A>>, tcp: TcpStream, remote: SocketAddr
     prepare(&tcp, &opening.limits);
     let opening = Arc::clone(opening);
     tokio::spawn(async move {
-        opening.counters.openings.fetch_add(1, Ordering::Relaxed);
-        let counted = Counted(&opening);
-        opening.serve(tcp, remote, permit).await;
-        drop(counted);
-        drop::<OwnedSemaphorePermit>(place);
+        let place = Place::new(Arc::clone(&opening.counters), place);
+        opening.serve(tcp, remote, permit, place).await;
     });
 }
 
-/// Takes an opening out of the count, also when its task is cancelled.
-struct Counted<'a, A: Admit>(&'a Opening<A>);
+/// The place of a connection that is no WebSocket (yet); counted until it is dropped, also when the
+/// task is cancelled.
+#[derive(Debug)]
+pub(crate) struct Place {
+    counters: Arc<OpeningCounters>,
+    _place: OwnedSemaphorePermit,
+}
 
-impl<A: Admit> Drop for Counted<'_, A> {
+impl Place {
+    fn new(counters: Arc<OpeningCounters>, place: OwnedSemaphorePermit) -> Self {
+        counters.openings.fetch_add(1, Ordering::Relaxed);
+        Self {
+            counters,
+            _place: place,
+        }
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        self.0.counters.openings.fetch_sub(1, Ordering::Relaxed);
+        self.counters.openings.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -218,12 +230,23 @@ fn turn_away<A: Admit>(opening: &Arc<Opening<A>>, tcp: TcpStream, reason: Refusa
 
 impl<A: Admit> Opening<A> {
     /// Serves a connection until a worker has it or it ends.
-    async fn serve(self: &Arc<Self>, tcp: TcpStream, remote: SocketAddr, permit: Permit) {
+    async fn serve(
+        self: &Arc<Self>,
+        tcp: TcpStream,
+        remote: SocketAddr,
+        permit: Permit,
+        place: Place,
+    ) {
         let patience = Duration::from_millis(u64::from(self.limits.opening_timeout_ms));
         let mut deadline = Instant::now() + patience;
         let Some(mut stream) = self.secure(tcp, deadline).await else {
             return;
         };
+        if stream.speaks_http2() {
+            return self
+                .serve_http2(stream, remote, permit, place, deadline)
+                .await;
+        }
         // What came behind the request before.
         let mut behind = Vec::new();
         let answer = loop {
@@ -284,7 +307,7 @@ impl<A: Admit> Opening<A> {
         let Some(tls) = &self.tls else {
             return Some(Stream::Plain(tcp));
         };
-        let acceptor = TlsAcceptor::from(tls.config());
+        let acceptor = TlsAcceptor::from(tls.config(self.http2));
         match timeout_at(deadline, acceptor.accept(tcp)).await {
             Ok(Ok(stream)) => Some(Stream::Tls(Box::new(stream))),
             Ok(Err(_)) => {

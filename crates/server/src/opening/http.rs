@@ -1,4 +1,4 @@
-//! Everything that is no upgrade: hyper speaks HTTP/1.1, the program's service answers.
+//! Everything of HTTP/1.1 that is no upgrade: hyper speaks it, the program's service answers.
 //!
 //! Every head is read by us, the first of a connection and those that follow, so one parser and one
 //! set of deadlines judges them all. hyper is given one request at a time, its body cut off where
@@ -17,7 +17,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -30,12 +30,13 @@ use tower_service::Service;
 
 use super::Opening;
 use super::answer::Answer;
+use super::body::RequestBody;
 use super::request::Extent;
 use super::stream::Stream;
 use crate::admit::Admit;
 
-type BoxError = Box<dyn StdError + Send + Sync>;
-type Body = UnsyncBoxBody<Bytes, BoxError>;
+pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
+pub(super) type Body = UnsyncBoxBody<Bytes, BoxError>;
 type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
 /// The least that hyper takes as a buffer's limit.
@@ -47,12 +48,12 @@ pub struct RemoteAddr(pub SocketAddr);
 
 /// The program's service, boxed.
 #[derive(Clone)]
-pub(crate) struct HttpService(Arc<dyn Fn(Request<Incoming>) -> Answering + Send + Sync>);
+pub(crate) struct HttpService(Arc<dyn Fn(Request<RequestBody>) -> Answering + Send + Sync>);
 
 impl HttpService {
     pub(crate) fn new<S, B>(service: S) -> Self
     where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>
             + Clone
             + Send
             + Sync
@@ -112,7 +113,7 @@ impl<A: Admit> Opening<A> {
             request.extensions_mut().insert(RemoteAddr(remote));
             let watch = &watch;
             Box::pin(async move {
-                let response = self.answer(request).await;
+                let response = self.answer(request.map(RequestBody::http1)).await;
                 if asks_to_close(&response) {
                     watch.closes.store(true, Ordering::Relaxed);
                 }
@@ -155,15 +156,17 @@ impl<A: Admit> Opening<A> {
         })
     }
 
-    pub(crate) fn http_idle_timeout(&self) -> Duration {
+    pub(super) fn http_idle_timeout(&self) -> Duration {
         Duration::from_millis(u64::from(self.limits.http_idle_timeout_ms))
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    pub(super) async fn answer(&self, request: Request<RequestBody>) -> Response<Body> {
         if let Some(HttpService(service)) = &self.http {
             return service(request).await;
         }
-        let answer = if request.method() == http::Method::GET {
+        // By HTTP/2 there is no `Upgrade` to ask for.
+        let may_upgrade = request.version() < Version::HTTP_2;
+        let answer = if may_upgrade && request.method() == http::Method::GET {
             let mut answer =
                 Answer::new(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket server");
             let websocket = HeaderValue::from_static("websocket");
@@ -177,7 +180,7 @@ impl<A: Admit> Opening<A> {
 }
 
 /// A refusal as hyper sends it: it closes the connection too.
-fn response(answer: &Answer) -> Response<Body> {
+pub(super) fn response(answer: &Answer) -> Response<Body> {
     let mut body = answer.reason.clone();
     body.push('\n');
     let body = Full::new(Bytes::from(body)).map_err(|never| match never {});

@@ -10,9 +10,11 @@
 
 mod accept;
 mod answer;
+mod body;
 mod gate;
 mod head;
 mod http;
+mod http2;
 mod listen;
 mod range;
 mod request;
@@ -26,8 +28,10 @@ use std::time::Duration;
 use rupor_proto::DeflateConfig;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 pub(crate) use self::answer::Answer;
+pub use self::body::RequestBody;
 pub(crate) use self::gate::{Gate, Permit};
 pub(crate) use self::http::HttpService;
 pub use self::http::RemoteAddr;
@@ -40,7 +44,7 @@ use crate::id::WorkerId;
 use crate::inbox::End;
 use crate::limits::Limits;
 use crate::stats::{OpeningCounters, WorkerCounters};
-use crate::worker::{Adoption, Adoptions, Socket};
+use crate::worker::{Adoption, Adoptions, Ready, Socket};
 
 /// What all connections on this side share.
 pub(crate) struct Opening<A: Admit> {
@@ -49,6 +53,8 @@ pub(crate) struct Opening<A: Admit> {
     pub(crate) gate: Arc<Gate>,
     pub(crate) tls: Option<Tls>,
     pub(crate) deflate: Option<DeflateConfig>,
+    /// Whether TLS connections may speak HTTP/2.
+    pub(crate) http2: bool,
     pub(crate) http: Option<HttpService>,
     pub(crate) handle: Handle,
     pub(crate) counters: Arc<OpeningCounters>,
@@ -57,21 +63,22 @@ pub(crate) struct Opening<A: Admit> {
     pub(crate) openings: Arc<Semaphore>,
     /// Places for connections that were turned away and read the answer.
     pub(crate) lingering: Arc<Semaphore>,
+    /// One place is taken by each HTTP/2 connection, so that the end can wait for them.
+    pub(crate) http2_connections: Arc<Semaphore>,
 }
 
 /// Where opened connections wait for one worker.
 pub(crate) struct Waiting<A: Admit> {
     pub(crate) worker: WorkerId,
     pub(crate) adoptions: Arc<Adoptions<Adoption<A::Admission, Socket>>>,
+    pub(crate) ready: Arc<Ready>,
     pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) handle: Handle,
 }
 
 impl<A: Admit> Waiting<A> {
     fn signal(&self) {
-        if let Some(inbox) = self.handle.shared().inboxes.get(self.worker.index()) {
-            inbox.signal();
-        }
+        self.handle.signal(self.worker);
     }
 }
 
@@ -95,13 +102,37 @@ impl<A: Admit> Opening<A> {
         accepting.join_all().await;
         let mut ending = self.handle.shared().ending.subscribe();
         let end = *ending.borrow_and_update();
-        if let Some(End::Drain(window)) = end {
-            let places = u32::try_from(self.limits.openings_max).unwrap_or(u32::MAX);
-            tokio::select! {
-                _ = self.openings.acquire_many(places) => {}
-                () = tokio::time::sleep(window) => {}
-                _ = ending.wait_for(|end| *end == Some(End::Stop)) => {}
+        let stop = async move {
+            // The sender is in the handle that `self` has.
+            let _ = ending.wait_for(|end| *end == Some(End::Stop)).await;
+        };
+        let window = match end {
+            Some(End::Drain(window)) => window,
+            _ => Duration::ZERO,
+        };
+        tokio::select! {
+            () = self.drained(window) => {}
+            () = stop => {
+                // What the workers said to their peers at the end is on its way through here.
+                let _ = timeout(self.linger(), self.http2_gone()).await;
             }
         }
+    }
+
+    /// Waits until nobody is here any more: those who were opening have the drain's window,
+    /// WebSockets over HTTP/2 also the time that a worker gives a closing handshake.
+    async fn drained(&self, window: Duration) {
+        let places = u32::try_from(self.limits.openings_max).unwrap_or(u32::MAX);
+        let _ = timeout(window, self.openings.acquire_many(places)).await;
+        let close = u64::from(self.limits.protocol.close_timeout_ms);
+        let patience = Duration::from_millis(close) + 2 * self.linger();
+        let _ = timeout(window + patience, self.http2_gone()).await;
+    }
+
+    /// Waits until no HTTP/2 connection is left.
+    async fn http2_gone(&self) {
+        let places = u32::try_from(self.limits.connections_max).unwrap_or(u32::MAX);
+        // It is never closed.
+        let _ = self.http2_connections.acquire_many(places).await;
     }
 }

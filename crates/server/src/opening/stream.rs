@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use super::tls::HTTP2;
 use crate::worker::Socket;
 
 /// An accepted connection, its TLS handshake done.
@@ -19,6 +20,14 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
+    /// Whether ALPN chose HTTP/2.
+    pub(crate) fn speaks_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(HTTP2),
+        }
+    }
+
     /// Takes the socket out of the opening side's poller, and out of tokio's TLS.
     pub(crate) fn into_socket(self) -> io::Result<Socket> {
         let to_mio = |tcp: TcpStream| tcp.into_std().map(mio::net::TcpStream::from_std);

@@ -22,8 +22,30 @@ pub struct Tls {
 struct Inner {
     certificate: PathBuf,
     key: PathBuf,
-    config: ArcSwap<ServerConfig>,
+    configs: ArcSwap<Configs>,
 }
+
+/// One pair as it is offered: whether HTTP/2 is spoken is for the server to say.
+struct Configs {
+    with_http2: Arc<ServerConfig>,
+    http1_only: Arc<ServerConfig>,
+}
+
+impl Configs {
+    fn new(mut config: ServerConfig) -> Self {
+        // A client that speaks neither gets an alert instead of bytes that it cannot read.
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let http1_only = Arc::new(config.clone());
+        config.alpn_protocols.insert(0, HTTP2.to_vec());
+        Self {
+            with_http2: Arc::new(config),
+            http1_only,
+        }
+    }
+}
+
+/// HTTP/2 over TLS, as ALPN calls it (RFC 9113 §3.2).
+pub(super) const HTTP2: &[u8] = b"h2";
 
 impl Tls {
     /// Reads a certificate (with those that vouch for it, PEM) and its private key (PEM: PKCS #8,
@@ -36,12 +58,12 @@ impl Tls {
         key: impl AsRef<Path>,
     ) -> Result<Self, TlsError> {
         let (certificate, key) = (certificate.as_ref().to_owned(), key.as_ref().to_owned());
-        let config = ArcSwap::from_pointee(load(&certificate, &key)?);
+        let configs = ArcSwap::from_pointee(Configs::new(load(&certificate, &key)?));
         Ok(Self {
             inner: Arc::new(Inner {
                 certificate,
                 key,
-                config,
+                configs,
             }),
         })
     }
@@ -53,12 +75,17 @@ impl Tls {
     /// [`TlsError`]; then the old pair stays in use.
     pub fn reload(&self) -> Result<(), TlsError> {
         let config = load(&self.inner.certificate, &self.inner.key)?;
-        self.inner.config.store(Arc::new(config));
+        self.inner.configs.store(Arc::new(Configs::new(config)));
         Ok(())
     }
 
-    pub(crate) fn config(&self) -> Arc<ServerConfig> {
-        self.inner.config.load_full()
+    pub(crate) fn config(&self, http2: bool) -> Arc<ServerConfig> {
+        let configs = self.inner.configs.load();
+        Arc::clone(if http2 {
+            &configs.with_http2
+        } else {
+            &configs.http1_only
+        })
     }
 }
 
@@ -100,13 +127,10 @@ fn load(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
             source,
         },
     };
-    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(pair_error)?
         .with_no_client_auth()
         .with_single_cert(chain, secret)
-        .map_err(pair_error)?;
-    // A client that speaks only HTTP/2 gets an alert instead of bytes that it cannot read.
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+        .map_err(pair_error)
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, header};
-use rupor_proto::DeflateAgreement;
 use rupor_proto::handshake::{Upgrade, write_response_with};
+use rupor_proto::{ApiMisuse, DeflateAgreement};
 use tokio::time::timeout;
 
 use super::answer::Answer;
@@ -15,27 +15,55 @@ use super::stream::Stream;
 use super::{Opening, Waiting};
 use crate::admit::{Admit, Admitted, UpgradeRequest};
 use crate::stats::RefusalReason;
-use crate::worker::{Adoption, Arrival};
+use crate::worker::{Adoption, Arrival, Socket};
 
 /// An upgrade that was admitted and waits for its socket.
 #[derive(Debug)]
-pub(crate) struct Decided<A> {
+pub(crate) struct Decided<A, R = Vec<u8>> {
     pub(crate) admitted: Admitted<A>,
-    /// The 101.
-    pub(crate) response: Vec<u8>,
-    /// What of permessage-deflate the 101 agrees to.
+    /// The 101, or what else says yes.
+    pub(crate) response: R,
+    /// What of permessage-deflate it agrees to.
     pub(crate) deflate: Option<DeflateAgreement>,
     pub(crate) remote: std::net::SocketAddr,
 }
 
+/// Writes the answer that accepts an upgrade, from its subprotocol, compression and more headers.
+type Write<R> =
+    fn(&Upgrade, Option<&str>, Option<&DeflateAgreement>, &[(&str, &str)]) -> Result<R, ApiMisuse>;
+
+/// The 101.
+fn switching_protocols(
+    upgrade: &Upgrade,
+    subprotocol: Option<&str>,
+    deflate: Option<&DeflateAgreement>,
+    headers: &[(&str, &str)],
+) -> Result<Vec<u8>, ApiMisuse> {
+    let mut response = Vec::with_capacity(256);
+    write_response_with(upgrade, subprotocol, deflate, headers, &mut response)?;
+    Ok(response)
+}
+
 impl<A: Admit> Opening<A> {
-    /// Decides about an upgrade.
+    /// Decides about an upgrade of HTTP/1.1.
     pub(crate) async fn decide(
         &self,
         upgrade: &Upgrade,
         request: UpgradeRequest,
         permit: &Permit,
     ) -> Result<Decided<A::Admission>, Answer> {
+        self.decide_with(upgrade, request, permit, switching_protocols)
+            .await
+    }
+
+    /// Decides about an upgrade; `write` writes the answer that accepts it.
+    pub(crate) async fn decide_with<R>(
+        &self,
+        upgrade: &Upgrade,
+        request: UpgradeRequest,
+        permit: &Permit,
+        write: Write<R>,
+    ) -> Result<Decided<A::Admission, R>, Answer> {
         let remote = request.remote;
         if self.is_ending() {
             return Err(self.refuse(RefusalReason::Ending, "the server is going down"));
@@ -67,23 +95,21 @@ impl<A: Admit> Opening<A> {
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
-        let mut response = Vec::with_capacity(256);
         let subprotocol = admitted.subprotocol.as_deref();
-        let deflated = deflate.as_ref();
-        if let Err(error) =
-            write_response_with(upgrade, subprotocol, deflated, &headers, &mut response)
-        {
-            tracing::error!(%error, "an upgrade was admitted with what no 101 can carry");
-            self.counters.refused(RefusalReason::AdmitFailed);
-            let status = StatusCode::INTERNAL_SERVER_ERROR;
-            return Err(Answer::new(status, "the server could not answer"));
+        match write(upgrade, subprotocol, deflate.as_ref(), &headers) {
+            Ok(response) => Ok(Decided {
+                admitted,
+                response,
+                deflate,
+                remote,
+            }),
+            Err(error) => {
+                tracing::error!(%error, "an upgrade was admitted with what no answer can carry");
+                self.counters.refused(RefusalReason::AdmitFailed);
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                Err(Answer::new(status, "the server could not answer"))
+            }
         }
-        Ok(Decided {
-            admitted,
-            response,
-            deflate,
-            remote,
-        })
     }
 
     /// What of the client's offers is agreed to, unless `Admit` says no.
@@ -95,13 +121,13 @@ impl<A: Admit> Opening<A> {
         config.accept(&upgrade.deflate_offers, user_agent.as_deref())
     }
 
-    fn refuse(&self, reason: RefusalReason, text: &str) -> Answer {
+    pub(super) fn refuse(&self, reason: RefusalReason, text: &str) -> Answer {
         self.counters.refused(reason);
         Answer::unavailable(text)
     }
 
     /// The worker with the fewest connections, of those that take more.
-    fn least_loaded(&self) -> Option<&Arc<Waiting<A>>> {
+    pub(super) fn least_loaded(&self) -> Option<&Arc<Waiting<A>>> {
         let load = |index: usize| {
             self.workers.get(index).map_or(u64::MAX, |worker| {
                 let assigned = worker.counters.assigned.load(Ordering::Relaxed);
@@ -156,15 +182,30 @@ impl<A: Admit> Opening<A> {
                 permit: Some(permit),
             },
         };
-        worker.counters.assigned.fetch_add(1, Ordering::Relaxed);
-        match worker.adoptions.push(adoption) {
-            Ok(()) => worker.signal(),
+        if let Err(adoption) = worker.give(adoption) {
+            // Others were faster. What the socket takes at once is all it gets.
+            let answer = self.refuse(RefusalReason::Adoptions, "the server is overloaded");
+            let mut socket = adoption.transport;
+            let _ = std::io::Write::write(&mut socket, &answer.to_bytes());
+        }
+    }
+}
+
+impl<A: Admit> Waiting<A> {
+    /// Gives the worker an opened connection, or gives it back when too many wait.
+    pub(super) fn give(
+        &self,
+        adoption: Adoption<A::Admission, Socket>,
+    ) -> Result<(), Box<Adoption<A::Admission, Socket>>> {
+        self.counters.assigned.fetch_add(1, Ordering::Relaxed);
+        match self.adoptions.push(adoption) {
+            Ok(()) => {
+                self.signal();
+                Ok(())
+            }
             Err(adoption) => {
-                // Others were faster. What the socket takes at once is all it gets.
-                worker.counters.assigned.fetch_sub(1, Ordering::Relaxed);
-                let answer = self.refuse(RefusalReason::Adoptions, "the server is overloaded");
-                let mut socket = adoption.transport;
-                let _ = std::io::Write::write(&mut socket, &answer.to_bytes());
+                self.counters.assigned.fetch_sub(1, Ordering::Relaxed);
+                Err(Box::new(adoption))
             }
         }
     }

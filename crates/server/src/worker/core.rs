@@ -31,7 +31,8 @@ use crate::stats::{DropReason, add};
 /// An opened connection on its way to a worker.
 pub(crate) struct Adoption<A, T> {
     pub(crate) transport: T,
-    /// The 101, unsent.
+    /// The 101, unsent. Empty where another answers when it hears from the transport that it is
+    /// open (HTTP/2).
     pub(crate) response: Vec<u8>,
     /// What came behind the request.
     pub(crate) received: Vec<u8>,
@@ -147,7 +148,9 @@ impl<H: Handler, T: Transport> Core<H, T> {
         link.flags.opening = false;
         let Some(state) = opened else {
             context.out.clear();
-            context.out.extend_from_slice(INTERNAL_ERROR);
+            if !adoption.response.is_empty() {
+                context.out.extend_from_slice(INTERNAL_ERROR);
+            }
             link.write_out(context, &mut transport);
             context.topics.remove(slot_bits);
             link.release(context);
@@ -156,6 +159,7 @@ impl<H: Handler, T: Transport> Core<H, T> {
             add(&context.counters.gone, 1);
             return;
         };
+        transport.opened();
         // What came with the request may be more than messages already in the transport.
         link.flags.readable = true;
         if !adoption.received.is_empty() {

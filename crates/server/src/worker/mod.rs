@@ -1,8 +1,9 @@
 //! The carrying side: worker threads, each with its own connections, poller, handler and timers.
 //!
 //! Start with [`core`], which is all of a worker but the poller; this file is the loop around it.
-//! A worker shares nothing mutable with others but two bounded queues that are filled from outside
-//! (commands: [`crate::inbox`]; opened sockets: [`adoptions`]) and its counters.
+//! A worker shares nothing mutable with others but three bounded queues that are filled from outside
+//! (commands: [`crate::inbox`]; opened sockets: [`adoptions`]; readiness of what is no socket:
+//! [`ready`]), its ends of [pipes](pipe()), and its counters.
 
 mod adoptions;
 mod context;
@@ -10,7 +11,9 @@ mod core;
 mod drain;
 mod link;
 mod outbox;
+mod pipe;
 mod rate;
+mod ready;
 mod timers;
 mod topics;
 mod transport;
@@ -19,11 +22,11 @@ mod transport;
 mod tests;
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Instant;
 
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 use rupor_proto::Time;
 
 pub(crate) use self::adoptions::Adoptions;
@@ -32,6 +35,8 @@ use self::core::Readiness;
 pub(crate) use self::core::{Adoption, Core};
 pub use self::link::CLOSE_SLOW;
 pub(crate) use self::link::{Arrival, Link};
+pub(crate) use self::pipe::{Feed, WorkerEnd, pipe};
+pub(crate) use self::ready::Ready;
 pub(crate) use self::transport::{Socket, Transport};
 use crate::handler::Handler;
 use crate::inbox::{End, Inbox};
@@ -51,6 +56,8 @@ pub(crate) struct Worker<H: Handler> {
     poll: Poll,
     core: Core<H, Socket>,
     adoptions: Arc<Adoptions<Adoption<H::Admission, Socket>>>,
+    ready: Arc<Ready>,
+    pipes: Vec<Arc<pipe::Shared>>,
     commands: VecDeque<crate::inbox::Command>,
     started: Instant,
 }
@@ -60,11 +67,14 @@ impl<H: Handler> Worker<H> {
         poll: Poll,
         core: Core<H, Socket>,
         adoptions: Arc<Adoptions<Adoption<H::Admission, Socket>>>,
+        ready: Arc<Ready>,
     ) -> Self {
         Self {
             poll,
             core,
             adoptions,
+            ready,
+            pipes: Vec::new(),
             commands: VecDeque::new(),
             started: Instant::now(),
         }
@@ -120,6 +130,7 @@ impl<H: Handler> Worker<H> {
     fn look_into(&mut self, inbox: &Inbox) -> bool {
         let mut end = None;
         if inbox.take_signal() {
+            self.serve_pipes();
             end = inbox.take(&mut self.commands);
             for command in self.commands.drain(..) {
                 self.core.command(command);
@@ -135,6 +146,16 @@ impl<H: Handler> Worker<H> {
         more
     }
 
+    /// Serves the connections that are no sockets and became ready.
+    fn serve_pipes(&mut self) {
+        self.ready.take(&mut self.pipes);
+        for pipe in self.pipes.drain(..) {
+            if let Some((slot, readiness)) = pipe.take_readiness() {
+                self.core.ready(slot, readiness);
+            }
+        }
+    }
+
     fn adopt_some(&mut self) -> bool {
         for _ in 0..ADOPTIONS_PER_TURN {
             let Some(mut adoption) = self.adoptions.pop() else {
@@ -145,7 +166,8 @@ impl<H: Handler> Worker<H> {
                 self.core.forget_assigned();
                 continue;
             };
-            if let Err(error) = self.register(&mut adoption.transport, Token(slot)) {
+            let registry = self.poll.registry();
+            if let Err(error) = adoption.transport.register(registry, Token(slot)) {
                 tracing::error!(%error, "a connection cannot be registered; it is dropped");
                 self.core.forget_assigned();
                 continue;
@@ -153,12 +175,5 @@ impl<H: Handler> Worker<H> {
             self.core.adopt(adoption);
         }
         true
-    }
-
-    /// Readiness is announced when it changes (edge-triggered), so one registration serves for
-    /// the connection's life.
-    fn register(&self, socket: &mut Socket, token: Token) -> io::Result<()> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(socket.tcp(), token, interest)
     }
 }

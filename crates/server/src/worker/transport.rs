@@ -1,14 +1,21 @@
-//! What a worker reads from and writes to: a socket, with TLS or without; anything else in tests.
+//! What a worker reads from and writes to: a socket, with TLS or without, or a stream of an HTTP/2
+//! connection; anything else in tests.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
 
 use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
 use rustls::ServerConnection;
+
+use super::pipe::Pipe;
 
 /// A byte stream that never blocks. `flush` is `WouldBlock` while something that was written waits
 /// below it.
 pub(crate) trait Transport: Read + Write + 'static {
+    /// `on_open` has run, so the peer may hear that it is open. Said once, before the first byte.
+    fn opened(&mut self) {}
+
     /// Says to the peer that nothing more will come.
     fn shutdown(&mut self);
 }
@@ -16,11 +23,12 @@ pub(crate) trait Transport: Read + Write + 'static {
 /// Ciphertext that may wait in a TLS connection, in bytes.
 const TLS_BUFFER_BYTES: usize = 64 * 1024;
 
-/// The socket of an opened connection.
+/// The socket of an opened connection, or what stands for one.
 #[derive(Debug)]
 pub(crate) enum Socket {
     Plain(TcpStream),
     Tls(Box<TlsSocket>),
+    Stream(Pipe),
 }
 
 /// A socket whose bytes go through rustls on the worker's own thread.
@@ -37,12 +45,18 @@ impl Socket {
         Self::Tls(Box::new(TlsSocket { tcp, tls }))
     }
 
-    /// The socket itself, to register it.
-    pub(crate) fn tcp(&mut self) -> &mut TcpStream {
-        match self {
+    /// Has its readiness announced under `token`, when it changes (edge-triggered), so one
+    /// registration serves for the connection's life.
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let tcp = match self {
             Self::Plain(tcp) => tcp,
             Self::Tls(socket) => &mut socket.tcp,
-        }
+            Self::Stream(pipe) => {
+                pipe.attach(token.0);
+                return Ok(());
+            }
+        };
+        registry.register(tcp, token, Interest::READABLE | Interest::WRITABLE)
     }
 }
 
@@ -137,6 +151,7 @@ impl Read for Socket {
         match self {
             Self::Plain(tcp) => tcp.read(into),
             Self::Tls(socket) => socket.read(into),
+            Self::Stream(pipe) => pipe.read(into),
         }
     }
 }
@@ -146,6 +161,7 @@ impl Write for Socket {
         match self {
             Self::Plain(tcp) => tcp.write(bytes),
             Self::Tls(socket) => socket.write(bytes),
+            Self::Stream(pipe) => pipe.write(bytes),
         }
     }
 
@@ -153,6 +169,7 @@ impl Write for Socket {
         match self {
             Self::Plain(tcp) => tcp.write_vectored(slices),
             Self::Tls(socket) => socket.write_vectored(slices),
+            Self::Stream(pipe) => pipe.write_vectored(slices),
         }
     }
 
@@ -160,17 +177,29 @@ impl Write for Socket {
         match self {
             Self::Plain(_) => Ok(()),
             Self::Tls(socket) => socket.flush(),
+            Self::Stream(pipe) => pipe.flush(),
         }
     }
 }
 
 impl Transport for Socket {
-    fn shutdown(&mut self) {
-        if let Self::Tls(socket) = self {
-            socket.tls.send_close_notify();
-            // What cannot leave now never will: this is a farewell, not a message.
-            let _ = socket.push();
+    fn opened(&mut self) {
+        if let Self::Stream(pipe) = self {
+            pipe.opened();
         }
-        let _ = self.tcp().shutdown(Shutdown::Write);
+    }
+
+    fn shutdown(&mut self) {
+        let tcp = match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(socket) => {
+                socket.tls.send_close_notify();
+                // What cannot leave now never will: this is a farewell, not a message.
+                let _ = socket.push();
+                &socket.tcp
+            }
+            Self::Stream(pipe) => return pipe.shutdown(),
+        };
+        let _ = tcp.shutdown(Shutdown::Write);
     }
 }

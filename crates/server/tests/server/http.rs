@@ -7,8 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::body::Incoming;
-use rupor_server::RemoteAddr;
+use rupor_server::{RemoteAddr, RequestBody};
 use rupor_testkit::{http, wait_until};
 use tower_service::Service;
 
@@ -21,7 +20,7 @@ pub(super) struct Says;
 /// More than all buffers between the two ends have room for.
 const BIG_BYTES: usize = 32 * 1024 * 1024;
 
-impl Service<::http::Request<Incoming>> for Says {
+impl Service<::http::Request<RequestBody>> for Says {
     type Response = ::http::Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = Ready<Result<Self::Response, Infallible>>;
@@ -30,7 +29,7 @@ impl Service<::http::Request<Incoming>> for Says {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: ::http::Request<Incoming>) -> Self::Future {
+    fn call(&mut self, request: ::http::Request<RequestBody>) -> Self::Future {
         let RemoteAddr(remote) = request.extensions().get().copied().unwrap();
         if request.uri() == "/big" {
             let big = Bytes::from(vec![b'x'; BIG_BYTES]);

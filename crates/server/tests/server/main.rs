@@ -14,6 +14,7 @@ mod deflate;
 mod ending;
 mod faults;
 mod http;
+mod http2;
 mod opening;
 mod tls;
 mod upgrades;

@@ -15,13 +15,13 @@ use tempfile::TempDir;
 use super::*;
 
 /// A certificate for localhost, and its key, as files.
-struct Pair {
+pub(crate) struct Pair {
     folder: TempDir,
-    certificate: CertificateDer<'static>,
+    pub(crate) certificate: CertificateDer<'static>,
 }
 
 impl Pair {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let certificate = Self::write(&folder);
         Self {
@@ -41,11 +41,16 @@ impl Pair {
         made.cert.der().clone()
     }
 
+    /// Puts a new certificate into the files.
+    pub(crate) fn renew(&mut self) {
+        self.certificate = Self::write(&self.folder);
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn tls(&self) -> Result<Tls, TlsError> {
+    pub(crate) fn tls(&self) -> Result<Tls, TlsError> {
         Tls::from_files(self.path("cert.pem"), self.path("key.pem"))
     }
 }
@@ -58,7 +63,10 @@ fn secure(tls: &Tls, limits: Limits) -> Up {
     Up::of(server.start().unwrap())
 }
 
-fn client_connection(trusted: &CertificateDer<'static>, alpn: &[&[u8]]) -> ClientConnection {
+pub(crate) fn client_config(
+    trusted: &CertificateDer<'static>,
+    alpn: &[&[u8]],
+) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -68,8 +76,12 @@ fn client_connection(trusted: &CertificateDer<'static>, alpn: &[&[u8]]) -> Clien
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    Arc::new(config)
+}
+
+fn client_connection(trusted: &CertificateDer<'static>, alpn: &[&[u8]]) -> ClientConnection {
     let name = ServerName::try_from("localhost").unwrap();
-    ClientConnection::new(Arc::new(config), name).unwrap()
+    ClientConnection::new(client_config(trusted, alpn), name).unwrap()
 }
 
 /// A TLS stream as the test client takes it.
@@ -167,9 +179,11 @@ fn client_hello_may_come_byte_by_byte() {
 }
 
 #[test]
-fn client_that_speaks_only_http2_gets_an_alert() {
+fn without_http2_a_client_that_speaks_only_that_gets_an_alert() {
     let pair = Pair::new();
-    let up = secure(&pair.tls().unwrap(), Limits::default());
+    let server = server(Limits::default()).tls(pair.tls().unwrap());
+    let server = server.http2(false).listen("127.0.0.1:0").unwrap();
+    let up = Up::of(server.start().unwrap());
     let connection = client_connection(&pair.certificate, &[b"h2"]);
     let mut stream = StreamOwned::new(connection, up.tcp());
     let error = stream.write_all(b"x").unwrap_err();
