@@ -1,34 +1,14 @@
 // wss:// and https:// with a certificate that openssl made.
 
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { connect } from 'node:tls';
 
+import { certificate, folder } from './support/certificate.mjs';
 import { line } from './support/lines.mjs';
 import { Listener } from './support/listener.mjs';
 import { binary, demo, inTime, run, start } from './support/program.mjs';
-
-/** Makes a certificate for 127.0.0.1 and its key in `folder`. */
-async function certificate(folder, name) {
-  const cert = join(folder, `${name}.pem`);
-  const key = join(folder, `${name}.key`);
-  const made = await run('openssl', [
-    'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
-    '-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1,DNS:localhost',
-    '-addext', 'basicConstraints=critical,CA:FALSE', '-out', cert, '-keyout', key,
-  ]);
-  assert.equal(made.code, 0, made.stderr);
-  return { cert, key };
-}
-
-function folder(t) {
-  const path = mkdtempSync(join(tmpdir(), 'rupor-tls-'));
-  t.after(() => rmSync(path, { recursive: true, force: true }));
-  return path;
-}
 
 /** The name in the certificate that the server shows to a new connection. */
 function shownName(rupor) {

@@ -1,12 +1,13 @@
 // What the program says of itself at /metrics.
 
-import { eventually } from './program.mjs';
+import { eventually, run } from './program.mjs';
 
-/** All metrics as they are written: `name{label="value"}` to number. */
+/** All metrics as they are written: `name{label="value"}` to number. Over TLS if the program has a `cert`. */
 export async function metrics(rupor) {
-  const headers = { Authorization: `Bearer ${rupor.key}`, Connection: 'close' };
-  const text = await (await fetch(`http://${rupor.browsers}/metrics`, { headers })).text();
-  const lines = text.split('\n').filter((line) => line && !line.startsWith('#'));
+  const [scheme, trust] = rupor.cert ? ['https', ['--cacert', rupor.cert]] : ['http', []];
+  const key = ['-H', `Authorization: Bearer ${rupor.key}`];
+  const { stdout } = await run('curl', ['-sS', '--http1.1', ...trust, ...key, `${scheme}://${rupor.browsers}/metrics`]);
+  const lines = stdout.split('\n').filter((line) => line && !line.startsWith('#'));
   return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1))]));
 }
 
