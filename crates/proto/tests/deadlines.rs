@@ -124,6 +124,19 @@ fn more_pings_do_not_prolong_the_silence() {
     expect_closed(event, CloseCode::ABNORMAL, PeerError::PongTimeout);
 }
 
+/// What has not been asked anything yet is not excused, and nobody is given less time by it.
+#[test]
+fn silence_is_excused_until_then() {
+    let mut connection = Role::Server.connect(Config::default());
+    connection.excuse_silence(Time::from_millis(u64::MAX - 1));
+    let (pinged, ..) = wake(&mut connection);
+    connection.excuse_silence(at(pinged + 12_000));
+    connection.excuse_silence(at(pinged + 3_000));
+    let (due, _, event) = wake(&mut connection);
+    assert_eq!(due, pinged + 12_000);
+    expect_closed(event, CloseCode::ABNORMAL, PeerError::PongTimeout);
+}
+
 #[test]
 fn no_pings() {
     for role in ROLES {

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use crate::error::InboxFull;
 use crate::id::{ConnectionId, WorkerId};
 use crate::inbox::{self, Command, End, Inbox};
+use crate::slow::SlowPolicy;
 use crate::stats::{Counters, Stats};
 use crate::topic::Topic;
 
@@ -78,10 +79,25 @@ impl Handle {
         frame: &Frame,
         exclude: Option<ConnectionId>,
     ) -> Result<(), InboxFull> {
+        self.publish_with(topic, frame, exclude, &SlowPolicy::Disconnect)
+    }
+
+    /// [`publish`](Self::publish) with a word on what becomes of it at readers that are too slow.
+    ///
+    /// # Errors
+    /// [`InboxFull`]: a worker is behind; nobody gets it.
+    pub fn publish_with(
+        &self,
+        topic: &Topic,
+        frame: &Frame,
+        exclude: Option<ConnectionId>,
+        slow: &SlowPolicy,
+    ) -> Result<(), InboxFull> {
         let command = || Command::Publish {
             topic: topic.clone(),
             frame: frame.clone(),
             exclude,
+            slow: slow.clone(),
         };
         if let [only] = &*self.shared.inboxes {
             return only.push(command());

@@ -9,6 +9,7 @@ use rupor_proto::{Close, CloseCode, Frame, Message};
 use crate::error::{InboxFull, SendError};
 use crate::handle::Handle;
 use crate::id::ConnectionId;
+use crate::slow::SlowPolicy;
 use crate::topic::Topic;
 use crate::worker::{Context, Link, Transport};
 
@@ -47,6 +48,19 @@ pub trait Handler: 'static {
     /// returned.
     fn on_close(&mut self, connection: &mut Connection<'_>, state: Self::State, close: &Close) {
         let _ = (connection, state, close);
+    }
+
+    /// So many publications to this topic were left out since the last call, because the peer reads
+    /// too slowly ([`SlowPolicy`]). It comes once half of the soft limit is free
+    /// again, for each topic; of very many topics not for all.
+    fn on_left_out(
+        &mut self,
+        connection: &mut Connection<'_>,
+        state: &mut Self::State,
+        topic: &Topic,
+        count: u64,
+    ) {
+        let _ = (connection, state, topic, count);
     }
 
     /// The time given to [`Connection::set_timer`] is over.
@@ -148,6 +162,22 @@ impl<'a> Connection<'a> {
         self.context
             .handle
             .publish(topic, frame, Some(self.link.id))
+    }
+
+    /// [`publish`](Self::publish) with a word on what becomes of it at readers that are too slow.
+    ///
+    /// # Errors
+    /// [`InboxFull`]: a worker is behind; nobody gets it.
+    pub fn publish_with(
+        &mut self,
+        topic: &Topic,
+        frame: &Frame,
+        slow: &SlowPolicy,
+    ) -> Result<(), InboxFull> {
+        let exclude = Some(self.link.id);
+        self.context
+            .handle
+            .publish_with(topic, frame, exclude, slow)
     }
 
     /// Bytes that were queued and not yet taken by the system.

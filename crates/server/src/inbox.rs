@@ -13,6 +13,7 @@ use rupor_proto::{CloseCode, Frame};
 
 use crate::error::InboxFull;
 use crate::id::{ConnectionId, WorkerId};
+use crate::slow::SlowPolicy;
 use crate::topic::Topic;
 
 /// Something for a worker to do. A connection that is not there any more makes it void.
@@ -33,6 +34,8 @@ pub enum Command {
         frame: Frame,
         /// Who does not get it.
         exclude: Option<ConnectionId>,
+        /// What becomes of it at a reader that is too slow.
+        slow: SlowPolicy,
     },
     /// Subscribes a connection, within
     /// [`Limits::subscriptions_max`](crate::Limits::subscriptions_max).

@@ -118,6 +118,10 @@ limits! {
         "A worker's one receive buffer, shared by its connections.";
     reads_per_turn_max: u32 = 4, "reads",
         "Full receive buffers that one connection is read in one turn of the loop, before the others have theirs.";
+    backlog_soft_bytes: usize = 256 * 1024, "bytes",
+        "Unsent bytes of one connection over which the policy for slow readers of a channel begins (`slow`). Not over `backlog_bytes_max`.";
+    backlog_soft_frames: usize = 1_024, "frames",
+        "The same in frames. Not over `backlog_frames_max`.";
     backlog_bytes_max: usize = 1024 * 1024, "bytes",
         "Unsent bytes of one connection; one message over it is taken when nothing else is queued. At it the peer is dropped as slow.";
     backlog_frames_max: usize = 4_096, "frames",

@@ -50,6 +50,32 @@ labels! {
 }
 
 labels! {
+    /// How a publication came to be left out for a slow reader. The word for it is the reason.
+    LeftOut {
+        /// [`SlowPolicy::DropNewest`](crate::SlowPolicy::DropNewest): it came over the soft limit.
+        NewestOverSoft = "backlog_soft",
+        /// [`SlowPolicy::DropOldest`](crate::SlowPolicy::DropOldest): a newer one came over the soft limit.
+        OldestOverSoft = "backlog_soft",
+        /// [`SlowPolicy::DropOldest`](crate::SlowPolicy::DropOldest): it came when the backlog was full, and no
+        /// older one was left.
+        NewestOverMax = "backlog_full",
+        /// [`SlowPolicy::Latest`](crate::SlowPolicy::Latest): a newer one of its key came over the soft limit.
+        Replaced = "replaced",
+    }
+}
+
+impl LeftOut {
+    /// The word for the policy in metrics and logs.
+    pub const fn policy(self) -> &'static str {
+        match self {
+            Self::NewestOverSoft => "drop-newest",
+            Self::OldestOverSoft | Self::NewestOverMax => "drop-oldest",
+            Self::Replaced => "latest",
+        }
+    }
+}
+
+labels! {
     /// Why a connection or an upgrade was refused before it became a WebSocket.
     RefusalReason {
         /// [`Limits::connections_max`](crate::Limits::connections_max).
@@ -106,6 +132,8 @@ pub struct Stats {
     pub closed: Vec<(&'static str, u64)>,
     /// WebSockets dropped by the server, by reason.
     pub dropped: Vec<(DropReason, u64)>,
+    /// Publications left out, one for each slow reader, by policy and reason.
+    pub left_out: Vec<(LeftOut, u64)>,
     /// Connections and upgrades refused, by reason.
     pub refused: Vec<(RefusalReason, u64)>,
     /// Messages received.
@@ -171,6 +199,7 @@ pub(crate) struct WorkerCounters {
     deflate: DeflateCounters,
     closed: [AtomicU64; CLOSED_LABELS.len()],
     dropped: [AtomicU64; DropReason::ALL.len()],
+    left_out: [AtomicU64; LeftOut::ALL.len()],
 }
 
 /// What a worker counts of [`DeflateCounts`].
@@ -213,6 +242,12 @@ impl WorkerCounters {
         add(&counters.messages_in, received.messages);
         add(&counters.plain_bytes_in, received.plain_bytes);
         add(&counters.wire_bytes_in, received.wire_bytes);
+    }
+
+    pub(crate) fn left_out(&self, how: LeftOut, count: u64) {
+        if let Some(counter) = self.left_out.get(how as usize) {
+            add(counter, count);
+        }
     }
 
     pub(crate) fn dropped(&self, reason: DropReason) {
@@ -302,6 +337,10 @@ impl Counters {
                         by_index(&|worker| worker.dropped.get(reason as usize)),
                     )
                 })
+                .collect(),
+            left_out: LeftOut::ALL
+                .iter()
+                .map(|&how| (how, by_index(&|worker| worker.left_out.get(how as usize))))
                 .collect(),
             refused: RefusalReason::ALL
                 .iter()

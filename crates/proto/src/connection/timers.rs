@@ -43,6 +43,14 @@ impl Connection {
         }
     }
 
+    /// Makes nothing of the peer's silence before `until`, if a Ping waits for an answer. For a peer
+    /// that still takes what was sent before: it hears the Ping only behind that.
+    pub fn excuse_silence(&mut self, until: Time) {
+        if self.pong_due != Time::NEVER {
+            self.pong_due = self.pong_due.max(until);
+        }
+    }
+
     pub(super) fn schedule_ping(&mut self, now: Time) {
         self.due = match self.config.ping_interval_ms {
             0 => Time::NEVER,

@@ -7,7 +7,7 @@ use super::server_id;
 use crate::dialect::{self, Address};
 use rupor_hub::{ConnectionId, Effect, Kind, Publication};
 use rupor_proto::{CloseCode, Frame};
-use rupor_server::{Command, Topic, WorkerId};
+use rupor_server::{Command, SlowPolicy, Topic, WorkerId};
 
 /// The topic of everybody of a kind. A channel's topic begins with a digit, so the two never meet.
 pub(super) fn topic_of_all(kind: Kind) -> Topic {
@@ -143,6 +143,7 @@ fn to_every_worker<'a>(
                 topic: topic.clone(),
                 frame: frame.clone(),
                 exclude,
+                slow: SlowPolicy::Disconnect,
             },
         )
     })

@@ -15,10 +15,11 @@ mod serving;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use rupor_proto::{CloseCode, Event, State, Time};
+use rupor_proto::{CloseCode, State, Time};
 use slab::Slab;
 
 use super::context::Context;
+use super::delivery::Droppable;
 use super::drain::Drain;
 use super::link::{Arrival, Held, Link, NEVER};
 use super::timers;
@@ -207,20 +208,27 @@ impl<H: Handler, T: Transport> Core<H, T> {
         match command {
             Command::Send { to, frame } => {
                 if let Some(entry) = find(entries, to) {
-                    entry.link.deliver(&frame, context, &mut entry.transport);
+                    entry
+                        .link
+                        .deliver(&frame, None, context, &mut entry.transport);
                 }
             }
             Command::Publish {
                 topic,
                 frame,
                 exclude,
+                slow,
             } => {
+                let droppable = Droppable::new(slow, &topic);
                 let topics = std::mem::take(&mut context.topics);
                 for slot in topics.subscribers(&topic) {
                     if let Some(entry) = entries.get_mut(slot as usize)
                         && exclude != Some(entry.link.id)
                     {
-                        entry.link.deliver(&frame, context, &mut entry.transport);
+                        let transport = &mut entry.transport;
+                        entry
+                            .link
+                            .deliver(&frame, droppable.as_ref(), context, transport);
                     }
                 }
                 context.topics = topics;
@@ -338,12 +346,11 @@ impl<H: Handler, T: Transport> Core<H, T> {
         {
             link.doom.get_or_insert(DropReason::BacklogStall);
         }
-        let mut closed = None;
-        if link.protocol_deadline() <= now
-            && let Some(Event::Closed(close)) = link.protocol.handle_timeout(now, &mut context.out)
-        {
-            closed = Some(close);
-        }
+        let closed = if link.protocol.poll_timeout().is_some_and(|at| at <= now) {
+            link.handle_timeout(context)
+        } else {
+            None
+        };
         let resume = link.over_since != NEVER && link.may_read(context);
         self.settle(slot, closed);
         if resume {

@@ -1,22 +1,25 @@
 //! One connection as its worker keeps it, but for the transport and the handler's state: the
 //! protocol, what is unsent, deadlines.
 //!
-//! Invariant: a connection's bytes leave in the order: its outbox, then [`Context::out`].
+//! Invariant: a connection's messages leave in the order: its outbox, then [`Context::out`]; Pings and
+//! Pongs may overtake them.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rupor_proto::{CloseCode, Connection, DeflateAgreement, Frame, Message, Outgoing, State, Time};
+use rupor_proto::{
+    Close, CloseCode, Connection, DeflateAgreement, Event, Frame, Message, Outgoing, State, Time,
+};
 
 use super::context::Context;
+use super::delivery::LeftOutNotes;
 use super::outbox::Outbox;
 use super::rate::Rate;
 use super::timers::{self};
 use super::transport::Transport;
 use crate::error::SendError;
 use crate::id::ConnectionId;
-use crate::limits::Limits;
 use crate::opening::Permit;
 use crate::stats::{DropReason, add};
 
@@ -51,15 +54,13 @@ pub(crate) struct Link {
     pub(crate) over_since: Time,
     /// Until when it lingers after its end.
     pub(crate) linger_until: Time,
-    /// Until when nothing is to be made of the peer's silence, because it still takes what waits
-    /// for it: its pong comes only behind that. Whether it takes something is for
-    /// [`Limits::backlog_stall_ms`] to see.
-    excused_until: Time,
     /// The tick at which it stands among the timers.
     pub(crate) scheduled: u64,
     /// What of it is counted in the worker's backlog.
     counted: u64,
     pub(crate) doom: Option<DropReason>,
+    /// Publications that were left out and the handler has not been told of.
+    pub(super) left_out: Option<Box<LeftOutNotes>>,
     pub(crate) flags: Flags,
     /// Its place in the limits per address; given back when the connection is gone.
     _permit: Option<Permit>,
@@ -126,10 +127,10 @@ impl Link {
             timer: NEVER,
             over_since: NEVER,
             linger_until: NEVER,
-            excused_until: Time::from_millis(0),
             scheduled: timers::NEVER,
             counted: 0,
             doom: None,
+            left_out: None,
             flags: Flags {
                 deflate: arrival.deflate.is_some(),
                 ..Flags::default()
@@ -186,7 +187,7 @@ impl Link {
         if outgoing.as_bytes().len() >= BY_REFERENCE_BYTES {
             self.queue_out(context);
             let now = context.now;
-            self.outbox_mut(context).push_frame(outgoing, now);
+            self.outbox_mut(context).push_frame(outgoing, None, now);
             self.mark_dirty(context);
         } else {
             context.out.extend_from_slice(outgoing.as_bytes());
@@ -197,7 +198,11 @@ impl Link {
 
     /// What goes on the wire for a frame. It must be queued next: it may be compressed behind all
     /// that was queued before. So whether there is room is asked earlier, about the frame as it is.
-    fn share(&mut self, frame: &Frame, context: &mut Context) -> Result<Outgoing, SendError> {
+    pub(super) fn share(
+        &mut self,
+        frame: &Frame,
+        context: &mut Context,
+    ) -> Result<Outgoing, SendError> {
         self.protocol
             .share(frame, &mut context.deflate)
             .map_err(|_| SendError::Closing)
@@ -230,48 +235,6 @@ impl Link {
         Ok(())
     }
 
-    /// Queues a frame for a connection that is not being served now.
-    pub(crate) fn deliver(
-        &mut self,
-        frame: &Frame,
-        context: &mut Context,
-        transport: &mut dyn Transport,
-    ) {
-        if self.flags.parting || self.doom.is_some() || !self.protocol.is_sendable() {
-            return;
-        }
-        for try_write in [true, false] {
-            match self.over_backlog(frame.as_bytes().len(), &context.limits) {
-                None => break,
-                // Much may have come for it in this turn: that alone does not make it slow.
-                Some(_) if try_write => self.flush(context, transport),
-                Some(reason) => {
-                    self.doom = Some(reason);
-                    self.mark_dirty(context);
-                    return;
-                }
-            }
-        }
-        let Ok(outgoing) = self.share(frame, context) else {
-            return;
-        };
-        let now = context.now;
-        self.outbox_mut(context).push_frame(outgoing, now);
-        context.tally.frames_out += 1;
-        self.mark_dirty(context);
-    }
-
-    fn over_backlog(&self, more: usize, limits: &Limits) -> Option<DropReason> {
-        let outbox = self.outbox.as_ref()?;
-        if outbox.frames() >= limits.backlog_frames_max {
-            Some(DropReason::BacklogFrames)
-        } else if outbox.bytes() + more > limits.backlog_bytes_max {
-            Some(DropReason::BacklogBytes)
-        } else {
-            None
-        }
-    }
-
     /// Begins the closing handshake: a code that may not be sent becomes 1000, a reason is cut.
     pub(crate) fn close(&mut self, code: CloseCode, reason: &str, context: &mut Context) {
         let code = if code.is_sendable() {
@@ -300,7 +263,7 @@ impl Link {
         }
     }
 
-    fn outbox_mut(&mut self, context: &mut Context) -> &mut Outbox {
+    pub(super) fn outbox_mut(&mut self, context: &mut Context) -> &mut Outbox {
         self.outbox.get_or_insert_with(|| context.outbox())
     }
 
@@ -351,12 +314,19 @@ impl Link {
             } else {
                 context.out.clear();
             }
+            self.queue_out(context);
+            if written > 0
+                && let Some(outbox) = &mut self.outbox
+            {
+                outbox.set_cut();
+            }
         }
         self.queue_out(context);
         if context.out.capacity() > 4 * context.limits.receive_buffer_bytes {
             context.out.shrink_to(context.limits.receive_buffer_bytes);
         }
         self.flush_below(transport);
+        self.take_pong(context);
         if self.outbox.is_some() && !self.flags.blocked {
             self.flush(context, transport);
         }
@@ -367,6 +337,7 @@ impl Link {
         if self.flags.broken {
             return;
         }
+        self.take_pong(context);
         if let Some(outbox) = &mut self.outbox {
             match outbox.write_to(transport, context.now) {
                 Ok(written) => {
@@ -380,6 +351,40 @@ impl Link {
             }
         }
         self.flush_below(transport);
+    }
+
+    /// Takes a Pong that the protocol held to where it can leave next.
+    fn take_pong(&mut self, context: &Context) {
+        let Self {
+            outbox, protocol, ..
+        } = self;
+        if let Some(outbox) = outbox {
+            outbox.take_pong(context.now, |control| protocol.release_pong(control));
+        }
+    }
+
+    /// Before the protocol is given input: whether a Pong could leave now. If not, only the newest
+    /// Ping will be answered, maybe before an older one whose Pong is among the messages already.
+    pub(crate) fn watch_pongs(&mut self) {
+        if self.flags.blocked && self.outbox.is_some() {
+            self.protocol.hold_pongs();
+        }
+    }
+
+    /// Has the protocol do what is due. A Ping of ours does not wait behind messages.
+    pub(crate) fn handle_timeout(&mut self, context: &mut Context) -> Option<Close> {
+        let start = context.out.len();
+        let event = self.protocol.handle_timeout(context.now, &mut context.out);
+        if let Some(Event::Closed(close)) = event {
+            return Some(close);
+        }
+        if let Some(outbox) = &mut self.outbox {
+            let ping = context.out.get(start..).unwrap_or_default();
+            // Where there is no room, earlier ones wait there still.
+            outbox.push_control(ping, context.now);
+            context.out.truncate(start);
+        }
+        None
     }
 
     /// What TLS still holds.
@@ -426,16 +431,6 @@ impl Link {
         }
     }
 
-    /// When the protocol wants to be asked what to do about the time.
-    pub(crate) fn protocol_deadline(&self) -> Time {
-        let at = self.protocol.poll_timeout().unwrap_or(NEVER);
-        if self.protocol.state() == State::Open {
-            at.max(self.excused_until)
-        } else {
-            at
-        }
-    }
-
     /// The earliest time at which something about it is due.
     pub(crate) fn next_deadline(&self, context: &Context) -> Time {
         if self.flags.parting {
@@ -471,8 +466,11 @@ impl Link {
     /// Brings the worker's backlog up to what this connection holds now.
     pub(crate) fn account(&mut self, context: &mut Context) {
         if self.outbox.is_some() {
+            // Its pong comes only behind what waits for it. Whether it takes something of that is
+            // for `backlog_stall_ms` to see.
             let patience = u64::from(context.config.pong_timeout_ms);
-            self.excused_until = context.now.saturating_add_ms(patience);
+            let until = context.now.saturating_add_ms(patience);
+            self.protocol.excuse_silence(until);
         }
         let count = self.weight() as u64;
         let others = context.tally.backlog.saturating_sub(self.counted);

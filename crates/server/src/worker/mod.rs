@@ -8,6 +8,7 @@
 mod adoptions;
 mod context;
 mod core;
+mod delivery;
 mod drain;
 mod link;
 mod outbox;

@@ -1,19 +1,42 @@
 //! What one connection has queued and the system has not taken: frames by reference, bytes of its
-//! own, in order.
+//! own, in order. Control frames have a place beside the queue, and leave at the next end of a
+//! frame (RFC 6455 §5.4).
 //!
-//! Invariant: `bytes` is what is left to write, so the front chunk counts without its `written`
-//! first bytes. An outbox exists only while it is not empty; see `Context::spare`.
+//! Invariants: `bytes` is what is left to write of the queue, so the front chunk counts without its
+//! `written` first bytes. What the peer has half of is the front chunk or the control frames, never
+//! both. The front and the back of the queue are there; places of what was left out are only in
+//! between. An outbox exists only while it is not empty; see `Context::spare`.
+
+mod lanes;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Write};
+use std::ops::Range;
+use std::sync::Arc;
 
 use rupor_proto::{Outgoing, Time};
+
+pub(crate) use self::lanes::Lane;
+use self::lanes::Lanes;
 
 /// Chunks that go into one vectored write.
 const SLICES_MAX: usize = 64;
 
 /// Bytes of its own are gathered into chunks of about this size.
 const CHUNK_BYTES: usize = 64 * 1024;
+
+/// What is kept for control frames beside the backlog, in bytes: room for a Pong that is half
+/// written, the newest one, and a Ping of ours.
+pub(crate) const CONTROL_BYTES_MAX: usize = 256;
+
+/// The longest Pong of a server, in bytes.
+const PONG_BYTES_MAX: usize = 127;
+
+/// Places of what was left out that may stand in the queue whatever its length.
+const GONE_MAX: usize = 32;
 
 #[derive(Debug)]
 enum Chunk {
@@ -30,13 +53,43 @@ impl Chunk {
     }
 }
 
+/// A place in the queue.
+#[derive(Debug)]
+struct Place {
+    /// Grows from place to place.
+    number: u64,
+    /// `None`: it was left out.
+    chunk: Option<Chunk>,
+    /// Of what may still be left out.
+    lane: Option<Arc<Lane>>,
+}
+
+impl Place {
+    fn as_bytes(&self) -> &[u8] {
+        self.chunk.as_ref().map(Chunk::as_bytes).unwrap_or_default()
+    }
+}
+
 /// The unsent part of a connection's output.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    chunks: VecDeque<Chunk>,
+    places: VecDeque<Place>,
+    /// The number of the next place.
+    next: u64,
+    /// Places whose chunk was left out.
+    gone: usize,
     /// How much of the front chunk was written.
     written: usize,
+    /// Something of the front chunk was written before it came here.
+    cut: bool,
     bytes: usize,
+    /// Whole control frames, of which so many bytes were written.
+    control: Vec<u8>,
+    control_written: usize,
+    /// Where among them the newest Pong is.
+    pong: Option<Range<usize>>,
+    /// There from the first time that something is to be left out.
+    lanes: Option<Lanes>,
     /// When the peer last took something, or when this began to fill.
     progress: Time,
 }
@@ -51,18 +104,18 @@ pub(crate) struct Written {
 }
 
 impl Outbox {
-    /// Bytes left to write.
+    /// Bytes left to write, without control frames.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Chunks left to write: shared frames count one each.
     pub(crate) fn frames(&self) -> usize {
-        self.chunks.len()
+        self.places.len() - self.gone
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
+        self.places.is_empty() && self.control.is_empty()
     }
 
     /// When the peer last took something.
@@ -71,31 +124,143 @@ impl Outbox {
     }
 
     /// Queues a frame without copying it. From here on it leaves in its place, or with the whole
-    /// connection: what is compressed behind it may build on it.
-    pub(crate) fn push_frame(&mut self, frame: Outgoing, now: Time) {
-        self.begin(now);
-        self.bytes += frame.as_bytes().len();
-        self.chunks.push_back(Chunk::Shared(frame));
+    /// connection: what is compressed behind it may build on it. Only if it has a lane may it be
+    /// left out.
+    pub(crate) fn push_frame(&mut self, frame: Outgoing, lane: Option<Arc<Lane>>, now: Time) {
+        self.push(Chunk::Shared(frame), lane, now);
     }
 
-    /// Queues a copy of `bytes`.
+    /// Queues a copy of `bytes`: whole frames, but for the first if it was [cut](Self::set_cut).
     pub(crate) fn push_bytes(&mut self, bytes: &[u8], now: Time) {
         if bytes.is_empty() {
             return;
         }
-        self.begin(now);
-        self.bytes += bytes.len();
-        match self.chunks.back_mut() {
-            Some(Chunk::Owned(last)) if last.len() + bytes.len() <= CHUNK_BYTES => {
+        // A Close frame would come before control frames that wait for the end of a begun chunk.
+        let waited_for = self.is_begun() && self.places.len() == 1 && !self.control.is_empty();
+        match self.places.back_mut().and_then(|back| back.chunk.as_mut()) {
+            Some(Chunk::Owned(last)) if !waited_for && last.len() + bytes.len() <= CHUNK_BYTES => {
+                self.bytes += bytes.len();
                 last.extend_from_slice(bytes);
             }
-            _ => self.chunks.push_back(Chunk::Owned(bytes.to_vec())),
+            _ => self.push(Chunk::Owned(bytes.to_vec()), None, now),
         }
     }
 
+    /// The front chunk is the rest of something whose beginning was written.
+    pub(crate) fn set_cut(&mut self) {
+        self.cut = !self.places.is_empty();
+    }
+
+    fn push(&mut self, chunk: Chunk, lane: Option<Arc<Lane>>, now: Time) {
+        self.begin(now);
+        self.bytes += chunk.as_bytes().len();
+        let number = self.next;
+        self.next += 1;
+        if let (Some(lanes), Some(lane)) = (&mut self.lanes, &lane) {
+            lanes.push(lane, number);
+        }
+        self.places.push_back(Place {
+            number,
+            chunk: Some(chunk),
+            lane,
+        });
+    }
+
+    /// Has `append` append the Pong for the newest Ping, if there is one. It takes the place of one
+    /// that was not begun: only the newest is owed (RFC 6455 §5.5.3).
+    pub(crate) fn take_pong(&mut self, now: Time, append: impl FnOnce(&mut Vec<u8>)) {
+        let written = self.control_written;
+        let older = self.pong.clone().filter(|pong| pong.start >= written);
+        let older_len = older.as_ref().map_or(0, Range::len);
+        if self.control.len() - older_len + PONG_BYTES_MAX > CONTROL_BYTES_MAX {
+            return;
+        }
+        self.begin(now);
+        let start = self.control.len();
+        append(&mut self.control);
+        if self.control.len() > start {
+            self.control.drain(older.unwrap_or(0..0));
+            self.pong = Some(start - older_len..self.control.len());
+        }
+    }
+
+    /// Queues whole control frames beside the queue; false at [`CONTROL_BYTES_MAX`].
+    pub(crate) fn push_control(&mut self, frames: &[u8], now: Time) -> bool {
+        if self.control.len() + frames.len() > CONTROL_BYTES_MAX {
+            return false;
+        }
+        self.begin(now);
+        self.control.extend_from_slice(frames);
+        true
+    }
+
     fn begin(&mut self, now: Time) {
-        if self.chunks.is_empty() {
+        if self.is_empty() {
             self.progress = now;
+        }
+    }
+
+    /// Leaves out what waits longest in this lane; false if nothing does.
+    pub(crate) fn leave_out_oldest(&mut self, lane: &Lane) -> bool {
+        let oldest = self.lanes().take_oldest(lane);
+        oldest.is_some_and(|number| self.leave_out(number))
+    }
+
+    /// Leaves out all that waits in this lane; how much that is.
+    pub(crate) fn leave_out_all(&mut self, lane: &Lane) -> u64 {
+        let mut count = 0;
+        for number in self.lanes().take_all(lane) {
+            count += u64::from(self.leave_out(number));
+        }
+        count
+    }
+
+    /// Who waits where. It is made when something is to be left out for the first time, so that who
+    /// reads fast enough costs nothing.
+    fn lanes(&mut self) -> &mut Lanes {
+        let places = &self.places;
+        self.lanes.get_or_insert_with(|| {
+            let mut lanes = Lanes::default();
+            for place in places {
+                if let Some(lane) = &place.lane {
+                    lanes.push(lane, place.number);
+                }
+            }
+            lanes
+        })
+    }
+
+    /// Empties a place that is no lane's any more.
+    fn leave_out(&mut self, number: u64) -> bool {
+        let found = self
+            .places
+            .binary_search_by_key(&number, |place| place.number);
+        let place = found.ok().and_then(|index| self.places.get_mut(index));
+        let Some(place) = place else { return false };
+        place.lane = None;
+        let Some(chunk) = place.chunk.take() else {
+            return false;
+        };
+        self.bytes = self.bytes.saturating_sub(chunk.as_bytes().len());
+        self.gone += 1;
+        self.close_ranks();
+        true
+    }
+
+    /// Takes places of what was left out away at both ends, and all of them once they are half of
+    /// the queue: so that is a constant share of what each of them cost.
+    fn close_ranks(&mut self) {
+        while self.places.front().is_some_and(|it| it.chunk.is_none()) {
+            self.places.pop_front();
+            self.gone -= 1;
+        }
+        while self.places.back().is_some_and(|it| it.chunk.is_none()) {
+            self.places.pop_back();
+            self.gone -= 1;
+        }
+        if self.gone > GONE_MAX && self.gone > self.places.len() / 2 {
+            self.places.retain(|it| it.chunk.is_some());
+            self.gone = 0;
         }
     }
 
@@ -107,7 +272,7 @@ impl Outbox {
     pub(crate) fn write_to(&mut self, to: &mut dyn Write, now: Time) -> io::Result<Written> {
         let mut total = 0;
         let mut blocked = false;
-        while !self.chunks.is_empty() {
+        while !self.is_empty() {
             match self.write_once(to) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => {
@@ -131,36 +296,65 @@ impl Outbox {
         })
     }
 
+    /// Whether the peer has half of the front chunk.
+    fn is_begun(&self) -> bool {
+        self.cut || self.written > 0
+    }
+
     fn write_once(&self, to: &mut dyn Write) -> io::Result<usize> {
-        let mut chunks = self.chunks.iter();
-        let front = chunks
-            .next()
-            .and_then(|chunk| chunk.as_bytes().get(self.written..))
-            .unwrap_or_default();
-        if self.chunks.len() == 1 {
-            return to.write(front);
-        }
+        let front = self.places.front().map(Place::as_bytes).unwrap_or_default();
+        let front = front.get(self.written..).unwrap_or_default();
+        let control = self.control.get(self.control_written..).unwrap_or_default();
+        let first = if self.is_begun() {
+            [front, control]
+        } else {
+            [control, front]
+        };
+        let all = first
+            .into_iter()
+            .chain(self.places.iter().skip(1).map(Place::as_bytes));
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let mut count = 0;
-        let all = std::iter::once(front).chain(chunks.map(Chunk::as_bytes));
-        for (slice, bytes) in slices.iter_mut().zip(all) {
+        for (slice, bytes) in slices.iter_mut().zip(all.filter(|it| !it.is_empty())) {
             *slice = IoSlice::new(bytes);
             count += 1;
         }
-        to.write_vectored(slices.get(..count).unwrap_or_default())
+        match slices.get(..count).unwrap_or_default() {
+            [only] => to.write(only),
+            several => to.write_vectored(several),
+        }
     }
 
     fn consume(&mut self, mut count: usize) {
-        self.bytes = self.bytes.saturating_sub(count);
-        while let Some(front) = self.chunks.front() {
-            let left = front.as_bytes().len() - self.written;
-            if count < left {
-                self.written += count;
-                return;
+        while count > 0 {
+            if !self.control.is_empty() && !self.is_begun() {
+                let taken = count.min(self.control.len() - self.control_written);
+                count -= taken;
+                self.control_written += taken;
+                if self.control_written == self.control.len() {
+                    self.clear_control();
+                }
+                continue;
             }
-            count -= left;
-            self.written = 0;
-            self.chunks.pop_front();
+            let Some(front) = self.places.front_mut() else {
+                return;
+            };
+            // From its first byte on it cannot be left out.
+            if let (Some(lane), Some(lanes)) = (front.lane.take(), &mut self.lanes) {
+                lanes.take_oldest(&lane);
+            }
+            let left = front.as_bytes().len() - self.written;
+            let taken = count.min(left);
+            count -= taken;
+            self.bytes = self.bytes.saturating_sub(taken);
+            if taken < left {
+                self.written += taken;
+            } else {
+                self.written = 0;
+                self.cut = false;
+                self.places.pop_front();
+                self.close_ranks();
+            }
         }
     }
 
@@ -168,120 +362,35 @@ impl Outbox {
     /// what the peer has half of; and nothing else may, because the peer lacks what later messages
     /// may have been compressed behind.
     pub(crate) fn forget_unwritten(&mut self) {
-        let keep = usize::from(self.written > 0);
-        self.chunks.truncate(keep);
+        let keep = usize::from(self.is_begun());
+        self.places.truncate(keep);
+        self.gone = 0;
+        self.lanes = None;
         self.bytes = self
-            .chunks
+            .places
             .front()
             .map_or(0, |front| front.as_bytes().len() - self.written);
+        if self.control_written == 0 {
+            self.clear_control();
+        }
+    }
+
+    fn clear_control(&mut self) {
+        self.control.clear();
+        self.control_written = 0;
+        self.pong = None;
     }
 
     /// Empties it for its next user.
     pub(crate) fn reset(&mut self) {
-        self.chunks.clear();
+        self.places.clear();
         // One slow peer must not leave its size behind.
-        self.chunks.shrink_to(64);
+        self.places.shrink_to(64);
+        self.gone = 0;
         self.written = 0;
+        self.cut = false;
         self.bytes = 0;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rupor_proto::{Frame, Message};
-
-    use super::*;
-
-    const NOW: Time = Time::from_millis(0);
-
-    /// Takes `step` bytes a call and would block after `room`.
-    struct Narrow {
-        taken: Vec<u8>,
-        step: usize,
-        room: usize,
-    }
-
-    impl Write for Narrow {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            if self.room == 0 {
-                return Err(ErrorKind::WouldBlock.into());
-            }
-            let count = bytes.len().min(self.step).min(self.room);
-            self.taken.extend_from_slice(&bytes[..count]);
-            self.room -= count;
-            Ok(count)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn filled() -> (Outbox, Vec<u8>) {
-        let mut outbox = Outbox::default();
-        let mut expected = Vec::new();
-        for n in 0..200_u8 {
-            let frame = Frame::new(Message::Binary(&[n; 40]));
-            expected.extend_from_slice(frame.as_bytes());
-            outbox.push_frame(Outgoing::from(&frame), NOW);
-            outbox.push_bytes(&[n, n], NOW);
-            outbox.push_bytes(b"own", NOW);
-            expected.extend_from_slice(&[n, n]);
-            expected.extend_from_slice(b"own");
-        }
-        (outbox, expected)
-    }
-
-    #[test]
-    fn short_writes_lose_and_repeat_nothing() {
-        for step in [1, 3, 44, 1000, usize::MAX] {
-            let (mut outbox, expected) = filled();
-            let mut to = Narrow {
-                taken: Vec::new(),
-                step,
-                room: 0,
-            };
-            while !outbox.is_empty() {
-                to.room = 777;
-                let written = outbox.write_to(&mut to, NOW).unwrap();
-                assert_eq!(written.blocked, !outbox.is_empty());
-                assert_eq!(outbox.bytes(), expected.len() - to.taken.len());
-            }
-            assert!(to.taken == expected, "step {step}");
-            assert_eq!(outbox.bytes(), 0);
-        }
-    }
-
-    #[test]
-    fn forgetting_keeps_what_the_peer_has_half_of() {
-        let (mut outbox, expected) = filled();
-        let mut to = Narrow {
-            taken: Vec::new(),
-            step: usize::MAX,
-            room: 50,
-        };
-        outbox.write_to(&mut to, NOW).unwrap();
-        outbox.forget_unwritten();
-        outbox.push_bytes(b"close", NOW);
-        to.room = usize::MAX;
-        outbox.write_to(&mut to, NOW).unwrap();
-        // 50 bytes end inside the second frame (42 + 5 + 42).
-        assert_eq!(to.taken.len(), 42 + 5 + 42 + 5);
-        assert_eq!(to.taken[..89], expected[..89]);
-        assert_eq!(&to.taken[89..], b"close");
-    }
-
-    #[test]
-    fn progress_is_the_last_time_that_something_was_taken() {
-        let (mut outbox, _) = filled();
-        let mut to = Narrow {
-            taken: Vec::new(),
-            step: 1,
-            room: 1,
-        };
-        outbox.write_to(&mut to, Time::from_millis(5)).unwrap();
-        assert_eq!(outbox.progress(), Time::from_millis(5));
-        outbox.write_to(&mut to, Time::from_millis(9)).unwrap();
-        assert_eq!(outbox.progress(), Time::from_millis(5));
+        self.clear_control();
+        self.lanes = None;
     }
 }

@@ -5,6 +5,7 @@ mod backlog;
 mod chaos;
 mod life;
 mod rate;
+mod slow;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -22,7 +23,9 @@ use crate::handler::{Connection, Handler};
 use crate::id::{ConnectionId, WorkerId};
 use crate::inbox::{Command, Inbox};
 use crate::limits::Limits;
-use crate::stats::Counters;
+use crate::slow::SlowPolicy;
+use crate::stats::{Counters, LeftOut};
+use crate::topic::Topic;
 
 const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
 
@@ -118,6 +121,7 @@ struct Log {
     messages: HashMap<ConnectionId, Vec<String>>,
     closed: Vec<(ConnectionId, Close)>,
     timers: usize,
+    left_out: Vec<(ConnectionId, String, u64)>,
 }
 
 /// Does what a message says; anything that is no command is echoed.
@@ -136,6 +140,11 @@ impl Handler for Scripted {
             "panic" => panic!("asked for"),
             "greet" => connection.send_text("greeting").unwrap(),
             "topic" => assert!(connection.subscribe(&"topic".into())),
+            "topics" => {
+                for topic in ["a", "b", "c", "d"] {
+                    assert!(connection.subscribe(&topic.into()));
+                }
+            }
             _ => {}
         }
         id
@@ -174,6 +183,18 @@ impl Handler for Scripted {
         let _ = connection.send_text("timer");
     }
 
+    fn on_left_out(
+        &mut self,
+        connection: &mut Connection<'_>,
+        state: &mut ConnectionId,
+        topic: &Topic,
+        count: u64,
+    ) {
+        let note = (*state, topic.as_str().to_owned(), count);
+        self.log.borrow_mut().left_out.push(note);
+        let _ = connection.send_text(&format!("left out {count} of {topic}"));
+    }
+
     fn on_close(&mut self, connection: &mut Connection<'_>, state: ConnectionId, close: &Close) {
         assert_eq!(state, connection.id());
         assert!(connection.send_text("too late").is_err());
@@ -197,6 +218,7 @@ struct Peer {
     protocol: proto::Connection,
     /// What of the wire's bytes was looked at.
     seen: usize,
+    pongs: Vec<Vec<u8>>,
 }
 
 impl Sim {
@@ -240,6 +262,16 @@ impl Sim {
     }
 
     fn open_over(&mut self, script: &'static str, wire: Wire, received: &[u8]) -> Peer {
+        self.open_with(script, wire, received, None)
+    }
+
+    fn open_with(
+        &mut self,
+        script: &'static str,
+        wire: Wire,
+        received: &[u8],
+        deflate: Option<proto::DeflateAgreement>,
+    ) -> Peer {
         let wire = Rc::new(RefCell::new(wire));
         let slot = self.core.vacant_slot().unwrap();
         self.core.begin_turn(Time::from_millis(self.now));
@@ -251,7 +283,7 @@ impl Sim {
             arrival: Arrival {
                 remote: "192.0.2.1:1234".parse().unwrap(),
                 subprotocol: None,
-                deflate: None,
+                deflate,
                 permit: None,
             },
         });
@@ -261,8 +293,12 @@ impl Sim {
             wire,
             slot,
             id,
-            protocol: client(),
+            protocol: match &deflate {
+                Some(agreement) => client().with_deflate(agreement),
+                None => client(),
+            },
             seen: RESPONSE.len(),
+            pongs: Vec::new(),
         }
     }
 
@@ -322,6 +358,17 @@ impl Sim {
             .collect()
     }
 
+    /// Publications left out under this policy and for this reason.
+    fn left_out(&self, policy: &str, reason: &str) -> u64 {
+        let counts = self.counters.snapshot().left_out;
+        let of = |how: &LeftOut| how.policy() == policy && how.label() == reason;
+        counts
+            .iter()
+            .filter(|(how, _)| of(how))
+            .map(|(_, n)| n)
+            .sum()
+    }
+
     fn dropped(&self, label: &str) -> u64 {
         let stats = self.counters.snapshot();
         stats
@@ -364,7 +411,10 @@ impl Peer {
                     Message::Binary(_) => panic!("the tests send text"),
                 },
                 Event::Ping(_) => heard.push("ping".to_owned()),
-                Event::Pong(_) => heard.push("pong".to_owned()),
+                Event::Pong(payload) => {
+                    self.pongs.push(payload.to_vec());
+                    heard.push("pong".to_owned());
+                }
                 Event::Closed(close) => {
                     heard.push(format!("close {} {}", close.code.as_u16(), close.reason));
                 }

@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use rupor_proto::{Close, CloseCode, Event, State};
 
 use super::super::context::Context;
+use super::super::delivery::LeftOutNotes;
 use super::super::link::{CLOSE_SLOW, Held, Link};
 use super::super::transport::Transport;
 use super::{Core, Entry, end_after_panic, guard};
@@ -56,15 +57,25 @@ impl<H: Handler, T: Transport> Core<H, T> {
     /// if it has to end, puts it among the timers.
     pub(super) fn settle(&mut self, slot: usize, closed: Option<Close>) {
         let Self {
-            entries, context, ..
+            entries,
+            context,
+            handler,
+            ..
         } = self;
         let Some(Entry {
-            link, transport, ..
+            link,
+            transport,
+            state,
         }) = entries.get_mut(slot)
         else {
             return;
         };
         link.write_out(context, transport);
+        if let Some(notes) = link.take_left_out(&context.limits)
+            && let Some(state) = state
+        {
+            tell_left_out(notes, link, handler, state, context, transport);
+        }
         let mut closed = closed;
         if let Some(reason) = link.doom.take()
             && closed.is_none()
@@ -114,6 +125,27 @@ impl<H: Handler, T: Transport> Core<H, T> {
         link.account(context);
         link.schedule(context);
     }
+}
+
+/// Tells the handler what was left out, and writes what it has to say about that.
+fn tell_left_out<H: Handler>(
+    notes: LeftOutNotes,
+    link: &mut Link,
+    handler: &mut H,
+    state: &mut H::State,
+    context: &mut Context,
+    transport: &mut dyn Transport,
+) {
+    for (topic, count) in notes.into_sorted() {
+        let done = guard(|| {
+            let mut connection = Connection::new(link, context, Some(transport));
+            handler.on_left_out(&mut connection, state, &topic, count);
+        });
+        if done.is_none() {
+            end_after_panic(link, context);
+        }
+    }
+    link.write_out(context, transport);
 }
 
 /// Serves what was received before and had to wait.
@@ -194,6 +226,7 @@ fn serve<H: Handler, T: Transport>(
         return Served::All;
     };
     let mut rest = input;
+    link.watch_pongs();
     while let Some(event) = link.protocol.receive_with(
         &mut context.deflate,
         &mut rest,
@@ -218,6 +251,7 @@ fn serve<H: Handler, T: Transport>(
         if context.out.len() >= context.limits.receive_buffer_bytes {
             link.write_out(context, transport);
         }
+        link.watch_pongs();
         if !rest.is_empty() && !link.may_read(context) {
             return Served::Paused(rest.len());
         }

@@ -15,6 +15,20 @@ const WORDS: [&str; 7] = [
     "x",
 ];
 
+fn publication(n: usize, exclude: ConnectionId) -> Command {
+    Command::Publish {
+        topic: "topic".into(),
+        frame: text(&"p".repeat(n * 10)),
+        exclude: Some(exclude),
+        slow: match n % 4 {
+            0 => SlowPolicy::Disconnect,
+            1 => SlowPolicy::DropNewest,
+            2 => SlowPolicy::DropOldest,
+            _ => SlowPolicy::Latest { key: None },
+        },
+    }
+}
+
 /// One thing that may happen.
 fn happen(sim: &mut Sim, peers: &mut Vec<Peer>, random: &mut Random) {
     let action = random.below(20);
@@ -55,11 +69,7 @@ fn happen(sim: &mut Sim, peers: &mut Vec<Peer>, random: &mut Random) {
             to,
             frame: text("sent"),
         })),
-        15 => sim.command((0..random.below(30)).map(|n| Command::Publish {
-            topic: "topic".into(),
-            frame: text(&"p".repeat(n * 10)),
-            exclude: Some(to),
-        })),
+        15 => sim.command((0..random.below(30)).map(|n| publication(n, to))),
         16 => sim.command([
             Command::Subscribe {
                 id: to,
@@ -89,6 +99,7 @@ fn whatever_happens_every_connection_ends_once_and_leaves_nothing() {
     for seed in 0..150 {
         let mut random = Random(seed);
         let mut sim = Sim::new(Limits {
+            backlog_soft_bytes: 5_000,
             backlog_bytes_max: 20_000,
             backlog_frames_max: 50,
             backlog_pause_bytes: 2_000,

@@ -222,6 +222,7 @@ fn command_for_a_connection_that_was_is_void() {
             topic: topic(),
             frame: text("for subscribers"),
             exclude: None,
+            slow: SlowPolicy::Disconnect,
         },
     ]);
     assert_eq!(second.heard(), [""; 0]);
@@ -235,6 +236,7 @@ fn publish_reaches_subscribers_but_the_excluded_one() {
         topic: "topic".into(),
         frame: text(word),
         exclude,
+        slow: SlowPolicy::Disconnect,
     };
     sim.command([publish(None, "a"), publish(Some(one.id), "b")]);
     sim.command([
