@@ -66,6 +66,8 @@ pub struct Publication {
     pub text: Arc<str>,
     /// Whether it may be compressed on the way.
     pub compress: bool,
+    /// What it is the newest state of, for those who get only the newest.
+    pub key: Option<Arc<str>>,
 }
 
 /// Whom a publication or a disconnect is for.

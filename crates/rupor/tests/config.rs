@@ -245,6 +245,11 @@ const BROKEN: &[(&str, usize, &[&str])] = &[
         &["`channel.subscribe`", "\"anyone\""],
     ),
     (
+        "auth = \"none\"\n[[channel]]\nname = \"a\"\nslow = \"drop\"",
+        4,
+        &["`channel.slow`", "\"drop-newest\""],
+    ),
+    (
         "auth = \"none\"\n[[application]]\npath = \"chat\"\nname = \"chat\"",
         3,
         &["`application.path`", "/PATH"],
@@ -379,7 +384,7 @@ fn flags_and_variables_are_named_when_they_are_wrong() {
         (
             &["--channel", "nme=a"],
             &[],
-            &["--channel", "\"nme\"", "name, subscribe, publish"],
+            &["--channel", "\"nme\"", "name, subscribe, publish, slow"],
         ),
         (
             &["--channel", "name=a,name=b"],

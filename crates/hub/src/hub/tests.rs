@@ -91,6 +91,7 @@ fn publication() -> Publication {
     Publication {
         text: "test".into(),
         compress: true,
+        key: None,
     }
 }
 

@@ -6,7 +6,7 @@ use super::error::{ConfigError, Problem};
 use super::source::{Layer, Located, Table, Value};
 use super::types::{
     Application, ApplicationRule, Auth, ChannelRule, Config, LogFormat, Mode, Origins, TlsFiles,
-    Who,
+    WhenSlow, Who,
 };
 use super::{Secret, deflate, limits, parse};
 use std::fs::File;
@@ -296,6 +296,7 @@ fn channels(mode: Mode, values: &Values<'_>) -> Result<Vec<ChannelRule>, ConfigE
             name: "*".to_owned(),
             subscribe: Who::Anyone,
             publish: Who::Anyone,
+            slow: WhenSlow::Disconnect,
         }]);
     }
     let who = |table: &Table, key: &str| match table.field(key) {
@@ -309,6 +310,18 @@ fn channels(mode: Mode, values: &Values<'_>) -> Result<Vec<ChannelRule>, ConfigE
             parse::choice(text, &choices)
         }),
     };
+    let slow = |table: &Table| match table.field("slow") {
+        None => Ok(WhenSlow::Disconnect),
+        Some(located) => located.parse(|text| {
+            let choices = [
+                ("disconnect", WhenSlow::Disconnect),
+                ("drop-newest", WhenSlow::DropNewest),
+                ("drop-oldest", WhenSlow::DropOldest),
+                ("latest", WhenSlow::Latest),
+            ];
+            parse::choice(text, &choices)
+        }),
+    };
     let rule = |table: &Table| {
         Ok(ChannelRule {
             name: table
@@ -316,6 +329,7 @@ fn channels(mode: Mode, values: &Values<'_>) -> Result<Vec<ChannelRule>, ConfigE
                 .parse(parse::channel_rule)?,
             subscribe: who(table, "subscribe")?,
             publish: who(table, "publish")?,
+            slow: slow(table)?,
         })
     };
     values.tables("channel").iter().map(rule).collect()

@@ -23,5 +23,5 @@ pub(crate) use error::ConfigError;
 pub(crate) use secret::Secret;
 pub(crate) use types::{
     Application, ApplicationRule, Auth, ChannelRule, Config, InletAddress, Jwt, JwtAlgorithm,
-    JwtKey, JwtSources, LogFormat, Mode, Origins, TlsFiles, Who,
+    JwtKey, JwtSources, LogFormat, Mode, Origins, TlsFiles, WhenSlow, Who,
 };

@@ -162,6 +162,11 @@ const CHANNEL_FIELDS: &[Field] = &[
         shape: Shape::Text,
         help: "who may publish from a browser: `anyone`, `users` or `nobody` (default)",
     },
+    Field {
+        key: "slow",
+        shape: Shape::Text,
+        help: "what becomes of publications at a connection that reads too slowly, over `limits.backlog_soft_bytes`: `disconnect` (default; it is closed with 3008 at `limits.backlog_bytes_max`), `drop-newest`, `drop-oldest`, or `latest`: of what waits only the newest of each `key` stays. Here `{user}` stands for any user",
+    },
 ];
 
 const APPLICATION_FIELDS: &[Field] = &[
@@ -344,13 +349,14 @@ static OPTIONS: &[Definition] = &[
     Definition {
         key: "channel",
         shape: Shape::Tables(CHANNEL_FIELDS),
-        form: "name=NAME,subscribe=WHO,publish=WHO",
+        form: "name=NAME,subscribe=WHO,publish=WHO,slow=POLICY",
         default: Default::Explained(
             "nobody subscribes by himself; in demo mode anyone may do both in every channel",
         ),
         modes: SERVE,
         section: BROWSERS,
-        help: "Rights of browsers in the channels of that name. The first rule that matches decides. Repeatable",
+        help: "Rights of browsers in the channels of that name, and what becomes of publications at slow readers. The first rule \
+               that matches decides. Repeatable",
         example: "[[channel]]\nname = \"news\"\nsubscribe = \"anyone\"",
     },
     Definition {

@@ -187,7 +187,20 @@ pub(crate) enum Who {
     Anyone,
 }
 
-/// Rights in the channels whose name matches.
+/// What becomes of a channel's publications at a connection that reads too slowly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WhenSlow {
+    /// They wait, and the connection is closed when too many do.
+    Disconnect,
+    /// The newest are left out.
+    DropNewest,
+    /// The oldest are left out.
+    DropOldest,
+    /// All but the newest of each key are left out.
+    Latest,
+}
+
+/// What holds in the channels whose name matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ChannelRule {
     /// A channel name; `*` at its end stands for any rest (after `{user}` without the character before `*`), `{user}` for
@@ -197,6 +210,8 @@ pub(crate) struct ChannelRule {
     pub(crate) subscribe: Who,
     /// Who may publish from a browser.
     pub(crate) publish: Who,
+    /// What becomes of publications at slow readers.
+    pub(crate) slow: WhenSlow,
 }
 
 /// An application and where it answers.

@@ -92,6 +92,8 @@ pub(crate) enum Answer<'a> {
     Pong,
     /// The token was believed.
     Authenticated { user: Option<&'a str> },
+    /// So many publications in the channel were left out, because the client reads too slowly.
+    LeftOut { channel: &'a str, count: u64 },
     /// It was not done.
     Error { code: &'a str, text: &'a str },
 }

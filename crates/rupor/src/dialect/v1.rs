@@ -56,6 +56,10 @@ impl Dialect for V1 {
             Answer::Sent => Event::Sent,
             Answer::Pong => Event::Pong,
             Answer::Authenticated { user } => Event::Authenticated { user: *user },
+            Answer::LeftOut { channel, count } => Event::LeftOut {
+                channel,
+                count: *count,
+            },
             Answer::Error { code, text } => Event::Error { code, text },
         };
         Some(encode(&Answered { event, id }))
@@ -121,6 +125,10 @@ enum Event<'a> {
     Authenticated {
         #[serde(skip_serializing_if = "Option::is_none")]
         user: Option<&'a str>,
+    },
+    LeftOut {
+        channel: &'a str,
+        count: u64,
     },
     Error {
         code: &'a str,

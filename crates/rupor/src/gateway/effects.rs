@@ -3,11 +3,13 @@
 //! A publication becomes a frame once per kind of receiver; the workers share it. One for named connections costs a command
 //! for each of them, one for a channel or for everybody a command for each worker.
 
-use super::server_id;
+use super::{rules, server_id};
+use crate::config::{ChannelRule, WhenSlow};
 use crate::dialect::{self, Address};
 use rupor_hub::{ConnectionId, Effect, Kind, Publication};
 use rupor_proto::{CloseCode, Frame};
 use rupor_server::{Command, SlowPolicy, Topic, WorkerId};
+use std::sync::Arc;
 
 /// The topic of everybody of a kind. A channel's topic begins with a digit, so the two never meet.
 pub(super) fn topic_of_all(kind: Kind) -> Topic {
@@ -24,16 +26,33 @@ pub(super) const fn topic_bytes_max(channel_name_bytes_max: usize) -> usize {
     channel_name_bytes_max + 1
 }
 
-/// The commands that carry effects out on `workers` workers, in their order.
-pub(super) fn to_commands(effects: Vec<Effect>, workers: usize) -> Vec<(WorkerId, Command)> {
+/// The channel of a topic; `None` for that of everybody.
+pub(super) fn channel_of(topic: &Topic) -> Option<&str> {
+    topic
+        .as_str()
+        .strip_prefix(|kind: char| kind.is_ascii_digit())
+}
+
+/// The commands that carry effects out on `workers` workers, in their order. `rules` say what becomes of publications at
+/// slow readers.
+pub(super) fn to_commands(
+    effects: Vec<Effect>,
+    rules: &[ChannelRule],
+    workers: usize,
+) -> Vec<(WorkerId, Command)> {
     let mut commands = Vec::with_capacity(effects.len() * workers);
     for effect in effects {
-        push_commands(effect, workers, &mut commands);
+        push_commands(effect, rules, workers, &mut commands);
     }
     commands
 }
 
-fn push_commands(effect: Effect, workers: usize, commands: &mut Vec<(WorkerId, Command)>) {
+fn push_commands(
+    effect: Effect,
+    rules: &[ChannelRule],
+    workers: usize,
+    commands: &mut Vec<(WorkerId, Command)>,
+) {
     match effect {
         Effect::Deliver {
             connections,
@@ -60,7 +79,8 @@ fn push_commands(effect: Effect, workers: usize, commands: &mut Vec<(WorkerId, C
             };
             let frame = frame(kind, address, &publication);
             let topic = topic_of_channel(kind, &channel);
-            commands.extend(to_every_worker(workers, &topic, &frame, exclude));
+            let slow = slow_policy(rules::when_slow(rules, &channel), publication.key);
+            commands.extend(to_every_worker(workers, &topic, &frame, exclude, &slow));
         }
         Effect::Broadcast {
             kind,
@@ -68,12 +88,8 @@ fn push_commands(effect: Effect, workers: usize, commands: &mut Vec<(WorkerId, C
             publication,
         } => {
             let frame = frame(kind, Address::default(), &publication);
-            commands.extend(to_every_worker(
-                workers,
-                &topic_of_all(kind),
-                &frame,
-                exclude,
-            ));
+            let (topic, slow) = (topic_of_all(kind), SlowPolicy::Disconnect);
+            commands.extend(to_every_worker(workers, &topic, &frame, exclude, &slow));
         }
         Effect::Subscribe {
             connection,
@@ -111,6 +127,15 @@ fn frame(kind: Kind, address: Address<'_>, publication: &Publication) -> Frame {
     }
 }
 
+fn slow_policy(slow: WhenSlow, key: Option<Arc<str>>) -> SlowPolicy {
+    match slow {
+        WhenSlow::Disconnect => SlowPolicy::Disconnect,
+        WhenSlow::DropNewest => SlowPolicy::DropNewest,
+        WhenSlow::DropOldest => SlowPolicy::DropOldest,
+        WhenSlow::Latest => SlowPolicy::Latest { key },
+    }
+}
+
 fn close(id: ConnectionId, code: u16, reason: &str) -> (WorkerId, Command) {
     let id = server_id(id);
     (
@@ -134,6 +159,7 @@ fn to_every_worker<'a>(
     topic: &'a Topic,
     frame: &'a Frame,
     exclude: Option<ConnectionId>,
+    slow: &'a SlowPolicy,
 ) -> impl Iterator<Item = (WorkerId, Command)> + 'a {
     let exclude = exclude.map(server_id);
     WorkerId::all(workers).map(move |worker| {
@@ -143,7 +169,7 @@ fn to_every_worker<'a>(
                 topic: topic.clone(),
                 frame: frame.clone(),
                 exclude,
-                slow: SlowPolicy::Disconnect,
+                slow: slow.clone(),
             },
         )
     })

@@ -11,7 +11,7 @@ use super::close::{
     UNAUTHORIZED,
 };
 use super::conversation::Talk;
-use super::effects::topic_of_all;
+use super::effects::{channel_of, topic_of_all};
 use super::rules::{Right, allows};
 use super::{Admitted, Change, ConnectionId, Gateway, Publish, PublishError, Target, hub_id};
 use crate::auth::{Auth, AuthError, Identity};
@@ -275,6 +275,7 @@ impl WorkerHandler {
                     exclude: None,
                     body: text.into(),
                     compress: true,
+                    key: None,
                 };
                 let connections = gateway.publish_now(publish)?;
                 answer(Answer::Published { connections });
@@ -433,6 +434,19 @@ impl Handler for WorkerHandler {
         self.gateway.close(hub_id(connection.id()));
         if state.phase == Phase::Open {
             self.with_outlet(connection, &state, |outlet, talk| outlet.on_close(talk));
+        }
+    }
+
+    fn on_left_out(
+        &mut self,
+        connection: &mut Connection<'_>,
+        state: &mut State,
+        topic: &Topic,
+        count: u64,
+    ) {
+        if let Some(channel) = channel_of(topic) {
+            let left_out = Answer::LeftOut { channel, count };
+            Self::answer(connection, state.kind, &left_out, None);
         }
     }
 

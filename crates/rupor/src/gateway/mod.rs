@@ -316,7 +316,7 @@ impl Gateway {
             return Ok(());
         }
         let server = self.server.get().ok_or(PublishError::Unavailable)?;
-        let mut commands = effects::to_commands(effects, server.workers());
+        let mut commands = effects::to_commands(effects, &self.settings.channels, server.workers());
         commands.extend(say.map(|(to, frame)| effects::send(to, frame)));
         server
             .submit(commands)
@@ -336,10 +336,12 @@ impl Node for Gateway {
             exclude,
             body,
             compress,
+            key,
         } = publish;
         let publication = Publication {
             text: body,
             compress,
+            key,
         };
         let outcome = self.apply(Command::Publish {
             target,

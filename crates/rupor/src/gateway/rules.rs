@@ -1,6 +1,6 @@
 //! Who may do what in which channel, and which application answers on which path.
 
-use crate::config::{ChannelRule, Who};
+use crate::config::{ChannelRule, WhenSlow, Who};
 
 /// What stands for the connection's own user in a rule's name.
 const USER: &str = "{user}";
@@ -33,6 +33,32 @@ pub(crate) fn allows(
         Who::Users => user.is_some(),
         Who::Anyone => true,
     }
+}
+
+/// What becomes of a channel's publications at slow readers: the first rule decides whose name matches for any user at all,
+/// because one publication has one policy for everybody.
+pub(crate) fn when_slow(rules: &[ChannelRule], channel: &str) -> WhenSlow {
+    rules
+        .iter()
+        .find(|rule| matches_anybody(&rule.name, channel))
+        .map_or(WhenSlow::Disconnect, |rule| rule.slow)
+}
+
+/// Whether there is a user for whom [`matches()`] holds.
+fn matches_anybody(pattern: &str, channel: &str) -> bool {
+    let Some((before, _)) = pattern.split_once(USER) else {
+        return matches(pattern, channel, None);
+    };
+    let Some(rest) = channel.strip_prefix(before) else {
+        return false;
+    };
+    // The whole rest first: most often it is the user's name.
+    let ends = rest
+        .char_indices()
+        .rev()
+        .map(|(at, last)| at + last.len_utf8());
+    ends.filter_map(|end| rest.get(..end))
+        .any(|user| matches(pattern, channel, Some(user)))
 }
 
 /// Whether a rule's name covers a channel: `*` at its end stands for any rest, `{user}` for the connection's own user.
@@ -84,8 +110,8 @@ pub(crate) fn path_match(pattern: &str, path: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Right, allows, matches, path_match};
-    use crate::config::{ChannelRule, Who};
+    use super::{Right, allows, matches, path_match, when_slow};
+    use crate::config::{ChannelRule, WhenSlow, Who};
 
     #[test]
     fn names_match_with_a_rest_and_with_the_own_user() {
@@ -153,11 +179,44 @@ mod tests {
     }
 
     #[test]
+    fn the_first_rule_that_matches_for_any_user_says_what_becomes_of_publications() {
+        let rule = |name: &str, slow| ChannelRule {
+            name: name.to_owned(),
+            subscribe: Who::Nobody,
+            publish: Who::Nobody,
+            slow,
+        };
+        let rules = [
+            rule("prices", WhenSlow::Latest),
+            rule("inbox:{user}", WhenSlow::Disconnect),
+            rule("{user}/{user}", WhenSlow::DropNewest),
+            rule("of:{user}:*", WhenSlow::DropNewest),
+            rule("inbox:*", WhenSlow::DropOldest),
+            rule("of:*", WhenSlow::DropOldest),
+        ];
+        for (channel, expected) in [
+            ("prices", WhenSlow::Latest),
+            ("prices2", WhenSlow::Disconnect),
+            ("inbox:anna", WhenSlow::Disconnect),
+            ("inbox:", WhenSlow::DropOldest),
+            ("anna/anna", WhenSlow::DropNewest),
+            ("anna/boris", WhenSlow::Disconnect),
+            ("of:a:b:c", WhenSlow::DropNewest),
+            ("of:a", WhenSlow::DropOldest),
+            ("of:я", WhenSlow::DropOldest),
+            ("", WhenSlow::Disconnect),
+        ] {
+            assert_eq!(when_slow(&rules, channel), expected, "{channel}");
+        }
+    }
+
+    #[test]
     fn the_first_rule_decides_and_without_one_nobody_may() {
         let rule = |name: &str, subscribe, publish| ChannelRule {
             name: name.to_owned(),
             subscribe,
             publish,
+            slow: WhenSlow::Disconnect,
         };
         let rules = [
             rule("news", Who::Anyone, Who::Nobody),

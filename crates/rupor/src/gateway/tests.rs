@@ -14,7 +14,7 @@ use crate::auth::Auth;
 use crate::auth::origin::Origins;
 use crate::config::{
     self, Application, ApplicationRule, ChannelRule, Jwt, JwtAlgorithm, JwtKey, JwtSources, Secret,
-    Who,
+    WhenSlow, Who,
 };
 use futures_util::FutureExt as _;
 use rupor_hub::ConnectionId;
@@ -97,6 +97,7 @@ impl Site {
             exclude,
             body: text.into(),
             compress: true,
+            key: None,
         };
         let receipts = self.gateway.publish(vec![publish]).now_or_never();
         receipts
@@ -146,6 +147,7 @@ fn settings() -> Settings {
         name: name.to_owned(),
         subscribe,
         publish,
+        slow: WhenSlow::Disconnect,
     };
     let application = |path: &str, application, subprotocols: &[&str]| ApplicationRule {
         path: path.to_owned(),

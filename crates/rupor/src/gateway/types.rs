@@ -14,6 +14,8 @@ pub(crate) struct Publish {
     pub(crate) body: Arc<str>,
     /// Whether it may be compressed; not if there is a secret in it beside text that others choose.
     pub(crate) compress: bool,
+    /// What it is the newest state of, where a slow reader gets only the newest; `None`: of its channel.
+    pub(crate) key: Option<Arc<str>>,
 }
 
 /// That a publication was taken: it is in the inbox of every worker that has a receiver.

@@ -27,6 +27,8 @@ pub(crate) enum Field {
     Exclude,
     /// Whether it may be compressed.
     Compress,
+    /// What it is the newest state of.
+    Key,
     /// What the answer repeats.
     Id,
     /// A close code.
@@ -65,6 +67,7 @@ impl Field {
             Self::Message => "message",
             Self::Exclude => "exclude",
             Self::Compress => "compress",
+            Self::Key => "key",
             Self::Id => "id",
             Self::Code => "code",
             Self::Reason => "reason",
@@ -99,13 +102,13 @@ impl Shape {
     /// The fields that it may have.
     pub(crate) fn fields(self) -> &'static [Field] {
         use Field::{
-            All, Channel, ClientId, Code, Compress, Connection, Exclude, Id, Message, PhpSessId,
-            Reason, User, UserId, Users,
+            All, Channel, ClientId, Code, Compress, Connection, Exclude, Id, Key, Message,
+            PhpSessId, Reason, User, UserId, Users,
         };
         match self {
             Self::Publish => &[
                 User, Users, Connection, Channel, All, UserId, ClientId, PhpSessId, Message,
-                Exclude, Compress, Id,
+                Exclude, Compress, Key, Id,
             ],
             Self::Disconnect => &[
                 User, Users, Connection, Channel, All, UserId, ClientId, PhpSessId, Code, Reason,

@@ -8,8 +8,8 @@
 //!   `connection`, `channel`, `all` (which is `true`), or as the article's library spells it `userId`, `clientId` (our
 //!   connection id) and `PHPSESSID` (the value of the cookie that the connection came with);
 //! - `message`: a string arrives as its text, anything else as its JSON text exactly as it was written;
-//! - perhaps `exclude` (a connection id that is left out), `compress` (`false` for a message that must not be) and `id` (a
-//!   string or a number that the answer repeats); `null` in these is the same as leaving them out.
+//! - perhaps `exclude` (a connection id that is left out), `compress` (`false` for a message that must not be), `key`
+//!   (what it is the newest state of, for slow readers) and `id` (a string or a number that the answer repeats); `null` in these is the same as leaving them out.
 //!
 //! Invariants: an unknown or repeated field is an error, so a misspelt one cannot change who receives a message; no tree
 //! of values is built; no input makes the parser recurse or panic; memory is bounded by the input's length. An object
@@ -29,6 +29,8 @@ use std::sync::Arc;
 pub(crate) const MESSAGE_DEPTH_MAX: usize = 128;
 /// Longest `id`, in bytes of JSON text.
 pub(crate) const ID_BYTES_MAX: usize = 256;
+/// Longest `key`, in bytes of its text.
+pub(crate) const KEY_BYTES_MAX: usize = 256;
 /// How much of an unknown field's name an error repeats, in characters.
 const NAME_SHOWN_MAX: usize = 64;
 /// The close code of a disconnect that names none: a normal end (RFC 6455 §7.4.1).
@@ -173,6 +175,7 @@ pub(crate) fn publish(json: &[u8]) -> Request<Publish> {
             exclude,
             body: body(message)?,
             compress: slots.switch(Field::Compress)?.unwrap_or(true),
+            key: slots.optional(Field::Key).map(key).transpose()?,
         })
     })
 }
@@ -423,6 +426,16 @@ fn id(json: &str) -> Result<Id, RequestError> {
         field: Field::Id.name(),
         expected,
     })
+}
+
+fn key(json: &str) -> Result<Arc<str>, RequestError> {
+    text(json)
+        .filter(|text| text.len() <= KEY_BYTES_MAX)
+        .map(Arc::from)
+        .ok_or(RequestError::BadValue {
+            field: Field::Key.name(),
+            expected: "a string or a number of at most 256 bytes",
+        })
 }
 
 fn body(json: &str) -> Result<Arc<str>, RequestError> {

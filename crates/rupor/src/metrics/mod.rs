@@ -95,6 +95,12 @@ impl Collector for Snapshot {
                         sample(metric.kind, value, encoder.encode_family(&labels)?)?;
                     }
                 }
+                Samples::ByTwo([first, second], values) => {
+                    for ([of_first, of_second], value) in values {
+                        let labels = [(first, of_first), (second, of_second)];
+                        sample(metric.kind, value, encoder.encode_family(&labels)?)?;
+                    }
+                }
             }
         }
         Ok(())

@@ -17,6 +17,8 @@ pub(super) enum Samples {
     One(u64),
     /// One for each value of a label.
     By(&'static str, Vec<(String, u64)>),
+    /// One for each pair of values of two labels.
+    ByTwo([&'static str; 2], Vec<([&'static str; 2], u64)>),
 }
 
 /// A metric.
@@ -149,6 +151,20 @@ pub(super) static METRICS: &[Metric] = &[
                     .dropped
                     .iter()
                     .map(|(reason, count)| (reason.label(), *count)),
+            )
+        },
+    ),
+    counter(
+        "left_out_publications",
+        "Publications left out for slow readers, one for each, by the policy of the channel and the reason",
+        |s| {
+            Samples::ByTwo(
+                ["policy", "reason"],
+                s.server
+                    .left_out
+                    .iter()
+                    .map(|(how, count)| ([how.policy(), how.label()], *count))
+                    .collect(),
             )
         },
     ),

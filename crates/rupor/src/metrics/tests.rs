@@ -1,6 +1,7 @@
 use super::table::{Kind, METRICS, Samples};
 use super::{Snapshot, encode};
 use crate::config::reference::fresh;
+use rupor_server::LeftOut;
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
@@ -30,6 +31,7 @@ fn reference_of_the_metrics_is_fresh() {
         let label = match (metric.samples)(&Snapshot::default()) {
             Samples::One(_) => String::new(),
             Samples::By(label, _) => format!("`{label}`"),
+            Samples::ByTwo([first, second], _) => format!("`{first}`, `{second}`"),
         };
         let kind = match metric.kind {
             Kind::Counter => "counter",
@@ -52,6 +54,7 @@ fn every_metric_is_on_the_page_with_its_help() {
     snapshot.server.connections = 7;
     snapshot.server.connections_per_worker = vec![3, 4];
     snapshot.server.closed = vec![("1000", 5), ("other", 1)];
+    snapshot.server.left_out = vec![(LeftOut::Replaced, 8)];
     snapshot.server.bytes_in = 99;
     snapshot.gateway.users = 2;
     let text = encode(snapshot).unwrap();
@@ -70,6 +73,7 @@ fn every_metric_is_on_the_page_with_its_help() {
         "rupor_worker_connections{worker=\"1\"} 4",
         "rupor_closed_total{code=\"1000\"} 5",
         "rupor_closed_total{code=\"other\"} 1",
+        "rupor_left_out_publications_total{policy=\"latest\",reason=\"replaced\"} 8",
         "rupor_received_bytes_total 99",
         "rupor_users 2",
         "# TYPE rupor_received_bytes counter",

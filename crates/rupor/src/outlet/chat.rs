@@ -320,6 +320,7 @@ fn publish(
         exclude,
         body,
         compress: true,
+        key: None,
     })
 }
 

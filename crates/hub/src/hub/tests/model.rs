@@ -364,6 +364,7 @@ fn command() -> impl Strategy<Value = Command> {
     let publication = Publication {
         text: "text".into(),
         compress: true,
+        key: None,
     };
     prop_oneof![
         6 => (connection(), 0..3u8, prop::option::of(name()), prop::option::of(name())).prop_map(

@@ -50,6 +50,7 @@ fn a_batch_is_published_in_its_order_and_answered_in_its_places() {
         exclude: None,
         body: text.into(),
         compress: true,
+        key: None,
     };
     let mut batch: Vec<_> = (0..100)
         .map(|n| publish(user("anna"), n.to_string()))
@@ -245,6 +246,7 @@ fn a_gateway_without_a_server_says_so() {
         exclude: None,
         body: "x".into(),
         compress: true,
+        key: None,
     };
     let receipts = gateway.publish(vec![publish]).now_or_never().unwrap();
     assert_eq!(receipts, [Err(PublishError::Unavailable)]);

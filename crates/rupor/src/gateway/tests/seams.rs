@@ -47,6 +47,7 @@ fn a_broker_that_answers_later_is_not_waited_for_on_a_worker() {
         exclude: None,
         body: "later".into(),
         compress: true,
+        key: None,
     };
     let pending = site.gateway.publish(vec![publish]);
     client.expect_text(r#"{"type":"message","user":"anna","message":"later"}"#);
@@ -74,6 +75,7 @@ fn a_broker_outlives_its_node_without_harm() {
         exclude: None,
         body: "x".into(),
         compress: true,
+        key: None,
     };
     let receipts = broker.publish(vec![publish]).now_or_never().unwrap();
     assert_eq!(receipts, [Err(PublishError::Unavailable)]);
@@ -113,6 +115,7 @@ fn an_application_may_answer_later_from_any_thread() {
                     exclude: None,
                     body: text.into(),
                     compress: true,
+                    key: None,
                 }];
                 gateway.publish(batch).now_or_never().unwrap()
             };

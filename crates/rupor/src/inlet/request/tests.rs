@@ -1,6 +1,6 @@
 //! Tables of requests, right and wrong, and that no bytes panic.
 
-use super::{ID_BYTES_MAX, MESSAGE_DEPTH_MAX, RequestError, disconnect, publish};
+use super::{ID_BYTES_MAX, KEY_BYTES_MAX, MESSAGE_DEPTH_MAX, RequestError, disconnect, publish};
 use crate::gateway::{ConnectionId, Publish, Target};
 use proptest::prelude::{any, prop, proptest};
 use std::sync::Arc;
@@ -27,6 +27,7 @@ fn the_articles_line_is_understood() {
         exclude: None,
         body: Arc::from("test"),
         compress: true,
+        key: None,
     };
     assert_eq!(request.outcome, Ok(expected));
     assert_eq!(request.id, None);
@@ -115,6 +116,26 @@ fn exclude_and_id_are_read() {
     let request = publish(br#"{"id":null,"channel":"c","message":"m","exclude":null}"#);
     assert_eq!(request.id, None);
     assert_eq!(request.outcome.map(|publish| publish.exclude), Ok(None));
+}
+
+#[test]
+fn a_key_is_a_short_text_or_a_number() {
+    let longest = "x".repeat(KEY_BYTES_MAX);
+    for (field, expected) in [
+        (String::new(), None),
+        (r#","key":null"#.to_owned(), None),
+        (r#","key":"bid""#.to_owned(), Some("bid")),
+        (r#","key":42"#.to_owned(), Some("42")),
+        (r#","key":"""#.to_owned(), Some("")),
+        (format!(r#","key":"{longest}""#), Some(&*longest)),
+    ] {
+        let json = format!(r#"{{"channel":"c","message":""{field}}}"#);
+        assert_eq!(right(&json).key.as_deref(), expected, "{json}");
+    }
+    for value in ["true", "[]", "{}", &format!("\"{longest}x\"")] {
+        let json = format!(r#"{{"channel":"c","message":"","key":{value}}}"#);
+        assert_eq!(wrong(&json).code(), "bad_value", "{json}");
+    }
 }
 
 #[test]
