@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Runs the Autobahn test suite against `rupor echo` and against a client of rupor-proto, and compares
-with what is expected: expected.json and expected-client.json.
+with what is expected of both: expected.json.
 
     conformance/run.py                          all 517 cases, both roles, every engine that can run here
     conformance/run.py --short                  the same with kosoku, without most of permessage-deflate
@@ -32,10 +32,9 @@ GROUPS = [f"{group}.*" for group in (1, 2, 3, 4, 5, 6, 7, 9, 10, 12, 13)]
 SHORT = GROUPS[:-2] + ["12.*.4", "12.*.11", "13.*.4", "13.*.11"]
 # The suite asks for these only clients that offer client_no_context_takeover.
 ALONE = ("13.2.", "13.5.", "13.6.", "13.7.")
-# The server does not agree to permessage-deflate yet.
-LEFT_OUT = {"server": ("12.", "13."), "client": ()}
 AGENT = "rupor"
 CASE_TIMEOUT_S = 600
+EXPECTED = os.path.join(ROOT, "conformance", "expected.json")
 ADDRESS = r"\b(127\.0\.0\.1:\d+)"
 
 
@@ -68,14 +67,13 @@ def main():
 
 def one_run(engine, role, options):
     """All cases by one engine for one role."""
-    cases = [case for case in options.cases if not case.startswith(LEFT_OUT[role])]
     with tempfile.TemporaryDirectory(prefix="rupor-autobahn-") as temporary:
         reports = os.path.join(options.reports or temporary, f"{engine.name}-{role}")
         index = os.path.join(reports, "index.json")
         if os.path.exists(index):
             os.remove(index)
         try:
-            said = ROLES[role](engine, options, cases, reports)
+            said = ROLES[role](engine, options, options.cases, reports)
             try:
                 with open(index, encoding="utf-8") as file:
                     (results,) = json.load(file).values()
@@ -85,8 +83,8 @@ def one_run(engine, role, options):
             print(f"{role}, {engine.name}: {failed}", file=sys.stderr, flush=True)
             return 2
         if options.update:
-            return update(role, results)
-        return compare(engine, role, results, cases, reports)
+            return update(results)
+        return compare(engine, role, results, options.cases, reports)
 
 
 def test_server(engine, options, cases, reports):
@@ -114,7 +112,7 @@ def test_client(engine, options, patterns, reports):
 
         count = client("/getCaseCount")
         # The suite knows cases by number only.
-        cases = sorted(matching(expected("client"), patterns), key=order)
+        cases = sorted(matching(expected(), patterns), key=order)
         if count.stdout.strip() != str(len(cases)):
             raise Failed(f"the suite has not these {len(cases)} cases, but: {count.stdout}{count.stderr}")
 
@@ -137,26 +135,22 @@ def matching(cases, patterns):
     return {case for case in cases if any(fnmatch.fnmatchcase(case, pattern) for pattern in patterns)}
 
 
-def expected(role):
-    with open(expected_file(role), encoding="utf-8") as file:
+def expected():
+    with open(EXPECTED, encoding="utf-8") as file:
         return json.load(file)
 
 
-def expected_file(role):
-    return os.path.join(ROOT, "conformance", "expected.json" if role == "server" else f"expected-{role}.json")
-
-
-def update(role, results):
-    table = expected(role) | {case: verdict(result) for case, result in results.items()}
+def update(results):
+    table = expected() | {case: verdict(result) for case, result in results.items()}
     lines = [f"  {json.dumps(case)}: {json.dumps(table[case])}" for case in sorted(table, key=order)]
-    with open(expected_file(role), "w", encoding="utf-8") as file:
+    with open(EXPECTED, "w", encoding="utf-8") as file:
         file.write("{\n" + ",\n".join(lines) + "\n}\n")
-    print(f"{len(results)} results written to {os.path.relpath(expected_file(role))}")
+    print(f"{len(results)} results written to {os.path.relpath(EXPECTED)}")
     return 0
 
 
 def compare(engine, role, results, patterns, reports):
-    table = expected(role)
+    table = expected()
     wanted = matching(table, patterns)
     failed = 0
     for case in sorted(wanted | set(results), key=order):
