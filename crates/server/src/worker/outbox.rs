@@ -36,7 +36,7 @@ pub(crate) const CONTROL_BYTES_MAX: usize = 256;
 const PONG_BYTES_MAX: usize = 127;
 
 /// Places of what was left out that may stand in the queue whatever its length.
-const GONE_MAX: usize = 32;
+const GONE_MAX: usize = 8;
 
 #[derive(Debug)]
 enum Chunk {
@@ -56,8 +56,6 @@ impl Chunk {
 /// A place in the queue.
 #[derive(Debug)]
 struct Place {
-    /// Grows from place to place.
-    number: u64,
     /// `None`: it was left out.
     chunk: Option<Chunk>,
     /// Of what may still be left out.
@@ -74,8 +72,8 @@ impl Place {
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     places: VecDeque<Place>,
-    /// The number of the next place.
-    next: u64,
+    /// The number of the front place; that of the next is one more.
+    first: u64,
     /// Places whose chunk was left out.
     gone: usize,
     /// How much of the front chunk was written.
@@ -154,13 +152,11 @@ impl Outbox {
     fn push(&mut self, chunk: Chunk, lane: Option<Arc<Lane>>, now: Time) {
         self.begin(now);
         self.bytes += chunk.as_bytes().len();
-        let number = self.next;
-        self.next += 1;
+        let number = self.first + self.places.len() as u64;
         if let (Some(lanes), Some(lane)) = (&mut self.lanes, &lane) {
             lanes.push(lane, number);
         }
         self.places.push_back(Place {
-            number,
             chunk: Some(chunk),
             lane,
         });
@@ -202,28 +198,33 @@ impl Outbox {
 
     /// Leaves out what waits longest in this lane; false if nothing does.
     pub(crate) fn leave_out_oldest(&mut self, lane: &Lane) -> bool {
-        let oldest = self.lanes().take_oldest(lane);
-        oldest.is_some_and(|number| self.leave_out(number))
+        let Some(number) = self.lanes().take_oldest(lane) else {
+            return false;
+        };
+        self.leave_out(number);
+        self.close_ranks();
+        true
     }
 
     /// Leaves out all that waits in this lane; how much that is.
     pub(crate) fn leave_out_all(&mut self, lane: &Lane) -> u64 {
-        let mut count = 0;
-        for number in self.lanes().take_all(lane) {
-            count += u64::from(self.leave_out(number));
+        let all = self.lanes().take_all(lane);
+        for number in &all {
+            self.leave_out(*number);
         }
-        count
+        self.close_ranks();
+        all.len() as u64
     }
 
-    /// Who waits where. It is made when something is to be left out for the first time, so that who
-    /// reads fast enough costs nothing.
+    /// Who waits where. It is made when something is to be left out, so that who reads fast enough
+    /// costs nothing.
     fn lanes(&mut self) -> &mut Lanes {
-        let places = &self.places;
+        let Self { places, first, .. } = self;
         self.lanes.get_or_insert_with(|| {
             let mut lanes = Lanes::default();
-            for place in places {
+            for (number, place) in (*first..).zip(places) {
                 if let Some(lane) = &place.lane {
-                    lanes.push(lane, place.number);
+                    lanes.push(lane, number);
                 }
             }
             lanes
@@ -231,27 +232,28 @@ impl Outbox {
     }
 
     /// Empties a place that is no lane's any more.
-    fn leave_out(&mut self, number: u64) -> bool {
-        let found = self
-            .places
-            .binary_search_by_key(&number, |place| place.number);
-        let place = found.ok().and_then(|index| self.places.get_mut(index));
-        let Some(place) = place else { return false };
-        place.lane = None;
-        let Some(chunk) = place.chunk.take() else {
-            return false;
-        };
-        self.bytes = self.bytes.saturating_sub(chunk.as_bytes().len());
-        self.gone += 1;
-        self.close_ranks();
-        true
+    fn leave_out(&mut self, number: u64) {
+        let index = number.saturating_sub(self.first);
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        if let Some(place) = self.places.get_mut(index)
+            && let Some(chunk) = place.chunk.take()
+        {
+            place.lane = None;
+            self.bytes = self.bytes.saturating_sub(chunk.as_bytes().len());
+            self.gone += 1;
+        }
+    }
+
+    fn pop_front(&mut self) {
+        self.places.pop_front();
+        self.first += 1;
     }
 
     /// Takes places of what was left out away at both ends, and all of them once they are half of
-    /// the queue: so that is a constant share of what each of them cost.
+    /// the queue, which changes the numbers of the others: a constant share for each of them.
     fn close_ranks(&mut self) {
         while self.places.front().is_some_and(|it| it.chunk.is_none()) {
-            self.places.pop_front();
+            self.pop_front();
             self.gone -= 1;
         }
         while self.places.back().is_some_and(|it| it.chunk.is_none()) {
@@ -261,6 +263,7 @@ impl Outbox {
         if self.gone > GONE_MAX && self.gone > self.places.len() / 2 {
             self.places.retain(|it| it.chunk.is_some());
             self.gone = 0;
+            self.lanes = None;
         }
     }
 
@@ -352,7 +355,7 @@ impl Outbox {
             } else {
                 self.written = 0;
                 self.cut = false;
-                self.places.pop_front();
+                self.pop_front();
                 self.close_ranks();
             }
         }

@@ -245,7 +245,7 @@ fn places_of_what_was_left_out_do_not_pile_up() {
     let mut to = wide();
     outbox.write_to(&mut to, NOW).unwrap();
     assert_eq!(to.taken.len(), 5 + 3 * 10);
-    assert!(outbox.lanes.as_ref().unwrap().is_empty());
+    assert!(outbox.lanes().is_empty());
 }
 
 /// What the queue is held against: everything by search.
