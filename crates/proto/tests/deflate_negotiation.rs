@@ -1,5 +1,6 @@
 //! Agreeing to permessage-deflate (RFC 7692 §7.1, RFC 6455 §9.1): which offers are taken, what is
-//! answered, and which answers a client takes. A bad offer never fails a handshake (W-Z3).
+//! answered, and which answers a client takes. An offer that means nothing is declined, and only one
+//! that breaks the grammar fails the handshake (W-Z3).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -84,8 +85,6 @@ const OFFERS: &[(&str, Option<&str>)] = &[
     ("; client_max_window_bits=8", None),
     // Values that are not allowed.
     ("; server_max_window_bits", None),
-    ("; server_max_window_bits=", None),
-    ("; server_max_window_bits=\"\"", None),
     ("; server_max_window_bits=0", None),
     ("; server_max_window_bits=7", None),
     ("; server_max_window_bits=16", None),
@@ -95,14 +94,11 @@ const OFFERS: &[(&str, Option<&str>)] = &[
     ("; server_max_window_bits=010", None),
     ("; server_max_window_bits=+10", None),
     ("; server_max_window_bits=10.0", None),
-    ("; server_max_window_bits=1 0", None),
     ("; client_max_window_bits=7", None),
-    ("; client_max_window_bits=", None),
     ("; client_max_window_bits=x", None),
     ("; server_no_context_takeover=1", None),
     ("; client_no_context_takeover=true", None),
-    ("; client_no_context_takeover=\"\"", None),
-    // Twice, unknown, in another case, not of the grammar.
+    // Twice, unknown, in another case.
     (
         "; server_no_context_takeover; server_no_context_takeover",
         None,
@@ -116,16 +112,12 @@ const OFFERS: &[(&str, Option<&str>)] = &[
     ("; x=0", None),
     ("; constructor", None),
     ("; Server_No_Context_Takeover", None),
-    ("; ", None),
-    (";; server_no_context_takeover", None),
-    ("; =10", None),
-    ("; server_max_window_bits==10", None),
-    ("; server_max_window_bits=10=10", None),
-    ("; server_max_window_bits=\"10", None),
-    ("; server_max_window_bits=10\"", None),
-    ("; server_max_window_bits=\"1\\0\"", None),
-    ("; server_max_window_bits=\" 10\"", None),
-    (" server_no_context_takeover", None),
+    // An escape stands for what is behind it (RFC 9110 §5.6.4).
+    (
+        "; server_max_window_bits=\"1\\0\"",
+        Some("; server_max_window_bits=10"),
+    ),
+    ("; server_max_window_bits=\"\\1\\6\"", None),
 ];
 
 #[test]
@@ -152,27 +144,22 @@ fn several_offers_and_lines() {
             "permessage-deflate; x=1, permessage-deflate; server_max_window_bits=10, permessage-deflate",
         ],
         &["permessage-deflate; server_max_window_bits=8", ten],
-        &["permessage-deflate; server_max_window_bits=\"", ten],
         &[
-            "permessage-deflate; x=\"a, permessage-deflate; y=b\\\", permessage-deflate\"",
+            "permessage-deflate; x=\"a\", foo; y",
             ten,
             "permessage-deflate",
         ],
         &["", ",", " , ,", ten],
-        &["foo; bar=\"permessage-deflate, permessage-deflate\"", ten],
-        &["@, permessage deflate, \u{e9}", ten],
+        &["foo; bar=\"permessage-deflate\"", ten],
     ];
     for lines in cases {
         assert_eq!(answer(&generous(), lines), found, "{lines:?}");
     }
     let none: &[&[&str]] = &[
         &[],
-        &[""],
         &["permessage-bzip2"],
         &["x-permessage-deflate"],
-        &["\"permessage-deflate\""],
         &["constructor, __proto__"],
-        &["permessage-deflate server_max_window_bits=10"],
     ];
     for lines in none {
         assert_eq!(answer(&generous(), lines), None, "{lines:?}");
@@ -380,6 +367,13 @@ fn client_refuses_other_answers() {
     let refused = Err(HandshakeError::Response(ResponseError::ExtensionNotOffered));
     let bad: &[(Option<&DeflateConfig>, &[&str])] = &[
         (None, &["permessage-deflate"]),
+        (None, &[", "]),
+        (Some(&generous), &[""]),
+        (Some(&generous), &["permessage-deflate", ""]),
+        (
+            Some(&generous),
+            &["permessage-deflate; server_max_window_bits=\"9"],
+        ),
         (Some(&generous), &["permessage-deflate, permessage-deflate"]),
         (
             Some(&generous),
@@ -431,7 +425,6 @@ fn client_refuses_other_answers() {
         assert_eq!(receive(*config, lines), refused, "{lines:?}");
     }
     assert_eq!(receive(Some(&generous), &[]), Ok(None), "declined");
-    assert_eq!(receive(None, &[", "]), Ok(None));
 }
 
 /// More offers than anybody makes are not looked at.
@@ -451,18 +444,22 @@ fn offers_have_a_limit() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
-    /// No header value fails an upgrade, and every agreement answers an offer and is one that our
-    /// own client, having made such an offer, understands.
+    /// A header value fails an upgrade or is a list; every agreement answers an offer and is one that
+    /// our own client, having made such an offer, understands.
     #[test]
     fn any_value(parts in prop::collection::vec(prop_oneof![
-        4 => prop::sample::select(vec![
-            DEFLATE, "; ", ", ", "=", "\"", "\\", "server_max_window_bits", "client_max_window_bits",
-            "server_no_context_takeover", "client_no_context_takeover", "9", "15", "8", "=10", "=12",
+        30 => prop::sample::select(vec![
+            ", permessage-deflate", "; server_max_window_bits=9", "; server_max_window_bits=15",
+            "; client_max_window_bits", "; client_max_window_bits=8", "; client_max_window_bits=10",
+            "; client_max_window_bits=\"12\"", "; server_no_context_takeover",
+            "; client_no_context_takeover", " ", "; a", ", b",
         ]).prop_map(String::from),
         1 => "[ -~]{0,3}",
     ], 0..20), takeover: bool, window_bits in 0..20_u8) {
-        let value = parts.concat();
-        let upgrade = upgrade(&[&value, DEFLATE]);
+        let value = format!("{DEFLATE}{}", parts.concat());
+        let Ok(upgrade) = zlib::try_upgrade(&[&value, DEFLATE]) else {
+            return Ok(());
+        };
         let config = zlib::config(takeover, window_bits);
         let agreed = config.accept(&upgrade.deflate_offers, None);
         if let Some(agreed) = agreed {

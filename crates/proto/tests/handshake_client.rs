@@ -100,6 +100,15 @@ fn bad_answers() {
             E::NotWebSocket,
         ),
         (
+            GOOD.replace("Upgrade: websocket", "X: websocket"),
+            E::NotWebSocket,
+        ),
+        (
+            GOOD.replace("Upgrade: websocket", "Upgrade: websocket, h2c"),
+            E::NotWebSocket,
+        ),
+        (plus("Upgrade: websocket"), E::NotWebSocket),
+        (
             GOOD.replace("Connection: Upgrade", "Connection: close"),
             E::NoConnectionUpgrade,
         ),
@@ -113,6 +122,8 @@ fn bad_answers() {
             plus("Sec-WebSocket-Extensions: permessage-deflate"),
             E::ExtensionNotOffered,
         ),
+        (plus("Sec-WebSocket-Extensions:"), E::ExtensionNotOffered),
+        (plus("Sec-WebSocket-Protocol:"), E::BadSubprotocol),
         (plus("Sec-WebSocket-Protocol: mqtt"), E::BadSubprotocol),
         (plus("Sec-WebSocket-Protocol: SOAP"), E::BadSubprotocol),
         (

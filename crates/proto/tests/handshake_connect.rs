@@ -153,7 +153,9 @@ fn headers_that_the_authority_or_http2_contradicts() {
 
 #[test]
 fn headers_of_rfc_6455_keep_their_rules() {
-    use HandshakeError::{BadOrigin, BadSubprotocols, BadVersion, VersionUnsupported};
+    use HandshakeError::{
+        BadExtensions, BadOrigin, BadSubprotocols, BadVersion, VersionUnsupported,
+    };
     let version = "sec-websocket-version";
     assert_eq!(with(version, None), Err(BadVersion));
     assert_eq!(plus(version, b"13"), Err(BadVersion));
@@ -172,12 +174,10 @@ fn headers_of_rfc_6455_keep_their_rules() {
     let subprotocols = "sec-websocket-protocol";
     assert_eq!(with(subprotocols, Some(b"a, a")), Err(BadSubprotocols));
     assert_eq!(with(subprotocols, Some(b"a b")), Err(BadSubprotocols));
-    // A bad offer is declined, never refused.
-    let extensions = with(
-        "sec-websocket-extensions",
-        Some(b"permessage-deflate; x=\""),
-    );
-    assert_eq!(extensions.unwrap().deflate_offers, []);
+    let extensions = |value| with("sec-websocket-extensions", Some(value));
+    assert_eq!(extensions(b"permessage-deflate; x=\""), Err(BadExtensions));
+    let declined = extensions(b"permessage-deflate; x").unwrap();
+    assert_eq!(declined.deflate_offers, []);
 }
 
 #[test]

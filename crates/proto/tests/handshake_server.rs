@@ -395,7 +395,7 @@ fn w_h2_limits() {
     assert_eq!(refused(head), HandshakeError::TooManyHeaders);
 }
 
-/// W-H3, W-H4, W-S5: lists of subprotocols and extensions, odd ones among them.
+/// W-H3, W-H4, W-S5: lists of subprotocols, odd ones among them.
 #[test]
 fn w_h4_subprotocols() {
     let offered = |value: &str| check(plus(&format!("Sec-WebSocket-Protocol: {value}")));
@@ -449,14 +449,58 @@ fn w_h4_subprotocols() {
         offered(&",".repeat(7000)),
         Err(HandshakeError::BadSubprotocols)
     );
+}
 
-    for extensions in [
+/// RFC 6455 §9.1, §4.3: what is no list of extensions fails the handshake; what is one never does.
+#[test]
+fn extensions_conform_to_their_grammar() {
+    let header = "Sec-WebSocket-Extensions";
+    for good in [
         "constructor",
-        "a; b=\"\\c\\c\\c",
-        ",,;;==",
+        "a;b",
+        "a ; b\t=c , d",
+        ", a,, d;b=c,",
+        "a; b=\"c\"",
+        "a; b=\"\\c\\d\"",
+        "a; b=c; b=c",
         "permessage-deflate; x=0",
+        &format!("\r\n{header}: a"),
+        &format!("a\r\n{header}: ,"),
     ] {
-        accepted(plus(&format!("Sec-WebSocket-Extensions: {extensions}")));
+        accepted(plus(&format!("{header}: {good}")));
+    }
+    for bad in [
+        "",
+        ",",
+        &format!(",\r\n{header}:"),
+        ",,;;==",
+        "a b",
+        "a/b",
+        "\"a\"",
+        "\u{44f}",
+        ";b",
+        "a;",
+        "a;;b",
+        "a; b c",
+        "a; =c",
+        "a; b=",
+        "a; b==c",
+        "a; b=c=d",
+        "a; b=c d",
+        "a; b=\"\"",
+        "a; b=\"c",
+        "a; b=c\"",
+        "a; b=\"c\"d",
+        "a; b=\"c d\"",
+        "a; b=\"c,d\"",
+        "a; b=\"c\\\"",
+        "a; b=\"c\\\\\"",
+        "a; b=\"c\\\"d\"",
+        &format!("a\r\n{header}: @"),
+        "permessage-deflate, @",
+    ] {
+        let error = refused(plus(&format!("{header}: {bad}")));
+        assert_eq!(error, HandshakeError::BadExtensions, "{bad}");
     }
 }
 

@@ -1,9 +1,9 @@
 //! What of permessage-deflate is offered and agreed to (RFC 7692 §7.1).
 
-use alloc::{string::String, vec, vec::Vec};
+use alloc::{string::String, vec::Vec};
 use core::fmt;
 
-use crate::handshake::extensions::{self, Extension};
+use crate::handshake::extensions::{self, Extension, Malformed};
 
 pub(super) const NAME: &str = "permessage-deflate";
 const SERVER_NO_CONTEXT_TAKEOVER: &str = "server_no_context_takeover";
@@ -203,14 +203,12 @@ impl DeflateConfig {
 
     /// Checks the server's answer to [`offer`](Self::offer) (RFC 7692 §7.1): what was asked for
     /// must be granted, windows may be smaller than asked for, and nothing else may be there.
-    pub(crate) fn check_response(&self, lines: &[&[u8]]) -> Option<DeflateAgreement> {
-        let mut granted = Vec::new();
-        for line in lines {
-            granted.extend(extensions::extensions(line).map(|it| Parameters::of_response(&it)));
-        }
-        let [Some(granted)] = granted[..] else {
+    pub(crate) fn check_response(&self, line: &[u8]) -> Option<DeflateAgreement> {
+        let mut extensions = extensions::extensions(line);
+        let granted = Parameters::of_response(&extensions.next()?.ok()?).ok()??;
+        if extensions.next().is_some() {
             return None;
-        };
+        }
         let server_bits_max = window_bits(self.server_window_bits_max);
         let client_bits_max = window_bits(self.client_window_bits_max);
         let server_bits = granted.server_bits.unwrap_or(WINDOW_BITS_MAX);
@@ -339,13 +337,14 @@ impl DeflateOffer {
     /// Offers that one upgrade may make and have looked at.
     pub const OFFERS_MAX: usize = 16;
 
-    /// Adds the well-formed offers of one header line; others are declined by being left out.
-    pub(crate) fn gather(line: &[u8], offers: &mut Vec<Self>) {
+    /// Adds the offers of one header line that can be meant; others are declined by being left out
+    /// (RFC 7692 §7). Says how many extensions the line lists.
+    pub(crate) fn gather(line: &[u8], offers: &mut Vec<Self>) -> Result<usize, Malformed> {
+        let mut count = 0_usize;
         for extension in extensions::extensions(line) {
-            let Some(asked) = Parameters::of_offer(&extension) else {
-                continue;
-            };
-            if offers.len() < Self::OFFERS_MAX {
+            count = count.saturating_add(1);
+            let asked = Parameters::of_offer(&extension?)?;
+            if let Some(asked) = asked.filter(|_| offers.len() < Self::OFFERS_MAX) {
                 offers.push(Self {
                     server_no_context_takeover: asked.server_no_context_takeover,
                     client_no_context_takeover: asked.client_no_context_takeover,
@@ -354,6 +353,7 @@ impl DeflateOffer {
                 });
             }
         }
+        Ok(count)
     }
 }
 
@@ -367,41 +367,48 @@ struct Parameters {
 }
 
 impl Parameters {
-    fn of_offer(extension: &Extension<'_>) -> Option<Self> {
+    fn of_offer(extension: &Extension<'_>) -> Result<Option<Self>, Malformed> {
         Self::parse(extension, Some(WINDOW_BITS_MAX))
     }
 
     /// In a response `client_max_window_bits` must have its number (RFC 7692 §7.1.2.2).
-    fn of_response(extension: &Extension<'_>) -> Option<Self> {
+    fn of_response(extension: &Extension<'_>) -> Result<Option<Self>, Malformed> {
         Self::parse(extension, None)
     }
 
-    /// `None` if it is another extension, or has a parameter that is unknown, there twice, or has
-    /// a value that is not allowed (RFC 7692 §7.1). `no_number`: what `client_max_window_bits`
+    /// `Ok(None)` if it is another extension, or has a parameter that is unknown, there twice, or
+    /// has a value that is not allowed (RFC 7692 §7.1). `no_number`: what `client_max_window_bits`
     /// means without one.
-    fn parse(extension: &Extension<'_>, no_number: Option<u8>) -> Option<Self> {
-        if extension.name != NAME.as_bytes() {
-            return None;
-        }
-        let mut seen = vec![];
-        let mut found = Self::default();
+    fn parse(extension: &Extension<'_>, no_number: Option<u8>) -> Result<Option<Self>, Malformed> {
+        let mut found = (extension.name == NAME.as_bytes()).then(Self::default);
         for parameter in extension.parameters() {
             let (name, value) = parameter?;
-            if seen.contains(&name) {
-                return None;
-            }
-            let text = core::str::from_utf8(name).ok()?;
-            match (text, value) {
-                (SERVER_NO_CONTEXT_TAKEOVER, None) => found.server_no_context_takeover = true,
-                (CLIENT_NO_CONTEXT_TAKEOVER, None) => found.client_no_context_takeover = true,
-                (SERVER_MAX_WINDOW_BITS, Some(value)) => found.server_bits = Some(bits(value)?),
-                (CLIENT_MAX_WINDOW_BITS, Some(value)) => found.client_bits = Some(bits(value)?),
-                (CLIENT_MAX_WINDOW_BITS, None) => found.client_bits = Some(no_number?),
-                _ => return None,
-            }
-            seen.push(name);
+            found = found.and_then(|it| it.with(name, value.as_deref(), no_number));
         }
-        Some(found)
+        Ok(found)
+    }
+
+    /// With one more parameter, if it may be there.
+    fn with(mut self, name: &[u8], value: Option<&[u8]>, no_number: Option<u8>) -> Option<Self> {
+        match (core::str::from_utf8(name).ok()?, value) {
+            (SERVER_NO_CONTEXT_TAKEOVER, None) if !self.server_no_context_takeover => {
+                self.server_no_context_takeover = true;
+            }
+            (CLIENT_NO_CONTEXT_TAKEOVER, None) if !self.client_no_context_takeover => {
+                self.client_no_context_takeover = true;
+            }
+            (SERVER_MAX_WINDOW_BITS, Some(value)) if self.server_bits.is_none() => {
+                self.server_bits = Some(bits(value)?);
+            }
+            (CLIENT_MAX_WINDOW_BITS, value) if self.client_bits.is_none() => {
+                self.client_bits = Some(match value {
+                    Some(value) => bits(value)?,
+                    None => no_number?,
+                });
+            }
+            _ => return None,
+        }
+        Some(self)
     }
 }
 

@@ -160,7 +160,12 @@ impl ClientHandshake {
                 .filter(move |header| header.name.eq_ignore_ascii_case(name))
                 .map(|header| header.value)
         };
-        if !values("upgrade").any(|value| list::contains(value, "websocket")) {
+        let mut upgrades = values("upgrade");
+        if !upgrades
+            .next()
+            .is_some_and(|it| it.eq_ignore_ascii_case(b"websocket"))
+            || upgrades.next().is_some()
+        {
             return Err(ResponseError::NotWebSocket);
         }
         if !values("connection").any(|value| list::contains(value, "upgrade")) {
@@ -170,17 +175,16 @@ impl ClientHandshake {
         if accepts.next() != Some(self.accept.as_bytes()) || accepts.next().is_some() {
             return Err(ResponseError::BadAccept);
         }
-        let extensions: Vec<_> = values("sec-websocket-extensions")
-            .filter(|value| list::elements(value).next().is_some())
-            .collect();
-        let deflate = match &self.deflate {
-            _ if extensions.is_empty() => None,
-            Some(offered) => offered.check_response(&extensions),
-            None => None,
+        // The header may come once (RFC 6455 §11.3.2).
+        let mut extensions = values("sec-websocket-extensions");
+        let deflate = match (extensions.next(), extensions.next(), &self.deflate) {
+            (None, _, _) => None,
+            (Some(line), None, Some(offered)) => {
+                let agreed = offered.check_response(line);
+                Some(agreed.ok_or(ResponseError::ExtensionNotOffered)?)
+            }
+            _ => return Err(ResponseError::ExtensionNotOffered),
         };
-        if deflate.is_none() && !extensions.is_empty() {
-            return Err(ResponseError::ExtensionNotOffered);
-        }
         let mut protocols = values("sec-websocket-protocol");
         let subprotocol = match (protocols.next(), protocols.next()) {
             (None, _) => None,

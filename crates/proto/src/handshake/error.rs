@@ -44,6 +44,8 @@ pub enum HandshakeError {
     /// `Sec-WebSocket-Protocol` is not a list of different tokens (RFC 6455 §4.1), or is longer
     /// than [`SUBPROTOCOLS_MAX`](super::Upgrade::SUBPROTOCOLS_MAX).
     BadSubprotocols,
+    /// `Sec-WebSocket-Extensions` does not conform to its grammar (RFC 6455 §9.1).
+    BadExtensions,
     /// HTTP/2: a CONNECT without `:protocol`, which asks for a proxy (RFC 9113 §8.5).
     ConnectWithoutProtocol,
     /// HTTP/2: a `:protocol` other than `websocket` (RFC 8441 §4, §5).
@@ -65,7 +67,7 @@ pub enum ResponseError {
     Malformed,
     /// Another status than 101.
     Status(u16),
-    /// No `Upgrade: websocket`.
+    /// Not `Upgrade: websocket` alone.
     NotWebSocket,
     /// No `Connection: Upgrade`.
     NoConnectionUpgrade,
@@ -73,7 +75,8 @@ pub enum ResponseError {
     BadAccept,
     /// A subprotocol that was not offered, or more than one.
     BadSubprotocol,
-    /// An extension that was not offered, or not in this way (RFC 6455 §9.1, RFC 7692 §7.1).
+    /// An extension that was not offered, or not in this way, or no list of extensions
+    /// (RFC 6455 §9.1, RFC 7692 §7.1).
     ExtensionNotOffered,
 }
 
@@ -92,6 +95,7 @@ impl HandshakeError {
             | Self::BadKey
             | Self::BadOrigin
             | Self::BadSubprotocols
+            | Self::BadExtensions
             | Self::MissingPseudoHeader
             | Self::ConnectionHeader => 400,
             Self::MethodNotGet => 405,
@@ -142,6 +146,7 @@ impl HandshakeError {
             Self::BadKey => "exactly one Sec-WebSocket-Key of 16 bytes in base64 is needed",
             Self::BadOrigin => "at most one Origin is allowed",
             Self::BadSubprotocols => "Sec-WebSocket-Protocol is not a list of different tokens",
+            Self::BadExtensions => "Sec-WebSocket-Extensions is not a list of extensions",
             Self::ConnectWithoutProtocol => "this server is no proxy",
             Self::ProtocolUnknown => "the only known :protocol is websocket",
             Self::MissingPseudoHeader => ":scheme, :authority and :path are needed",

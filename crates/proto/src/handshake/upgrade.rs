@@ -11,8 +11,8 @@ use crate::DeflateOffer;
 
 /// A request that may become a WebSocket: everything that RFC 6455 §4.2.1 asks for was there.
 ///
-/// Offers of extensions never fail an upgrade: of permessage-deflate the well-formed ones are here,
-/// all others are declined by silence (RFC 6455 §9.1).
+/// Of the offered extensions only permessage-deflate is looked at, and only what can be meant: all
+/// else is declined by silence (RFC 7692 §7).
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Upgrade {
@@ -44,6 +44,9 @@ pub(super) struct Gathered<'h> {
     subprotocols: Vec<&'h [u8]>,
     bad_subprotocols: bool,
     deflate_offers: Vec<DeflateOffer>,
+    /// How many extensions are listed, on all lines together; `None` without a line.
+    extensions: Option<usize>,
+    bad_extensions: bool,
 }
 
 /// A header that may come once.
@@ -90,7 +93,7 @@ impl<'h> Gathered<'h> {
         } else if is("sec-websocket-protocol") {
             self.add_subprotocols(value);
         } else if is("sec-websocket-extensions") {
-            DeflateOffer::gather(value, &mut self.deflate_offers);
+            self.add_extensions(value);
         } else if is("content-length") || is("transfer-encoding") || is("expect") {
             // Who expects a 100 has a body to send (RFC 9110 §10.1.1).
             self.body = true;
@@ -112,6 +115,14 @@ impl<'h> Gathered<'h> {
         self.bad_subprotocols |= self.subprotocols.len() == before;
     }
 
+    fn add_extensions(&mut self, value: &[u8]) {
+        let listed = self.extensions.get_or_insert(0);
+        match DeflateOffer::gather(value, &mut self.deflate_offers) {
+            Ok(count) => *listed = listed.saturating_add(count),
+            Err(_) => self.bad_extensions = true,
+        }
+    }
+
     /// The version that RFC 6455 §4.2.1 asks for, once.
     pub(super) fn check_version(&self) -> Result<(), HandshakeError> {
         match self.versions.value(|_| true) {
@@ -129,6 +140,9 @@ impl<'h> Gathered<'h> {
         };
         if self.bad_subprotocols {
             return Err(HandshakeError::BadSubprotocols);
+        }
+        if self.bad_extensions || self.extensions == Some(0) {
+            return Err(HandshakeError::BadExtensions);
         }
         let subprotocols = self
             .subprotocols
@@ -156,7 +170,7 @@ impl Upgrade {
     /// # Errors
     ///
     /// One from [`MethodNotGet`](HandshakeError::MethodNotGet) to
-    /// [`BadSubprotocols`](HandshakeError::BadSubprotocols); where several apply, an earlier one.
+    /// [`BadExtensions`](HandshakeError::BadExtensions); where several apply, an earlier one.
     pub fn from_parts<'h>(
         method: &str,
         target: &str,

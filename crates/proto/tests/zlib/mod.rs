@@ -5,7 +5,7 @@
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use rupor_proto::{
     DeflateAgreement, DeflateConfig,
-    handshake::{HttpVersion, Upgrade},
+    handshake::{HandshakeError, HttpVersion, Upgrade},
 };
 
 pub(crate) const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
@@ -13,6 +13,11 @@ pub(crate) const RSV1: u8 = 0x40;
 
 /// An upgrade with these lines of `Sec-WebSocket-Extensions`.
 pub(crate) fn upgrade(lines: &[&str]) -> Upgrade {
+    try_upgrade(lines).unwrap()
+}
+
+/// The same, or why it fails.
+pub(crate) fn try_upgrade(lines: &[&str]) -> Result<Upgrade, HandshakeError> {
     let mut headers = vec![
         ("Host", "example.org"),
         ("Upgrade", "websocket"),
@@ -24,7 +29,7 @@ pub(crate) fn upgrade(lines: &[&str]) -> Upgrade {
     let headers = headers
         .into_iter()
         .map(|(name, value)| (name, value.as_bytes()));
-    Upgrade::from_parts("GET", "/", HttpVersion::Http11, headers).unwrap()
+    Upgrade::from_parts("GET", "/", HttpVersion::Http11, headers)
 }
 
 /// What the server agrees to for a client that leaves everything to it.
