@@ -556,14 +556,16 @@ fn what_goes_plain() {
             .wrapping_add(1);
         (state >> 56) as u8
     })
-    .take(300)
+    .take(1025)
     .collect();
-    let cases: [(bool, &[u8], bool); 6] = [
+    let cases: [(bool, &[u8], bool); 7] = [
         (false, &long[..255], false),
         (false, &long[..256], true),
         (true, &long[..31], false),
         (true, &long[..32], true),
         (false, &noise, false),
+        // With takeover what is short enough becomes history, whatever it becomes itself.
+        (true, &noise[..1024], true),
         (true, &noise, false),
     ];
     for (takeover, payload, compressed) in cases {
@@ -586,6 +588,8 @@ fn what_goes_plain() {
             "{takeover} {}",
             payload.len()
         );
+        let longest = Frame::new(message).as_bytes().len() + 7;
+        assert!(shared.as_bytes().len() <= longest);
         let first = if compressed {
             FIN | RSV1 | BINARY
         } else {
@@ -687,4 +691,33 @@ fn misuse() {
     let sent = plain.share(&frame, &mut pool).unwrap();
     assert_eq!(sent.as_bytes(), frame.as_bytes());
     assert!(!sent.is_compressed());
+}
+
+/// Messages too short to become shorter on their own do behind each other, as with a compressor of
+/// their own: the first one is history too.
+#[test]
+fn takeover_begins_with_messages_that_are_no_shorter_alone() {
+    let config = config(true, 12);
+    for digits in [10, 30, 60, 90] {
+        let mut connection = connect(Role::Server, &config, wide());
+        let (mut own, mut pool, mut out) =
+            (Compressor::new(true, 12, 6), DeflatePool::new(), Vec::new());
+        let (mut dedicated, mut wire) = (0, 0);
+        for n in 0..40 {
+            let text = format!(
+                "{{\"n\":{n:02},\"is\":\"{:0digits$}\"}}",
+                0x9e37_79b9_7f4a_7c15_u64
+            );
+            dedicated += own.message(text.as_bytes()).len();
+            out.clear();
+            connection
+                .send_deflated(Message::Text(&text), &mut pool, &mut out)
+                .unwrap();
+            wire += frames(Role::Server, &out)[0].1.len();
+        }
+        assert!(
+            wire * 100 <= dedicated * 103,
+            "{digits}: {wire}, dedicated {dedicated}"
+        );
+    }
 }

@@ -50,7 +50,8 @@ impl Connection {
 
     /// [`send`](Self::send), compressed if permessage-deflate was agreed to, the message is long
     /// enough ([`message_bytes_min`](crate::DeflateConfig::message_bytes_min)) and it becomes
-    /// shorter. Not for messages that have a secret beside text that others choose; see
+    /// shorter, or, with context takeover, later ones may by it: up to 1 KiB it then goes compressed
+    /// whatever it becomes. Not for messages that have a secret beside text that others choose; see
     /// [`DeflateConfig`](crate::DeflateConfig).
     ///
     /// # Errors

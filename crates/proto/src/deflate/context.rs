@@ -72,15 +72,15 @@ impl Context {
         u32::try_from(len).is_ok_and(|len| len >= self.message_bytes_min)
     }
 
-    /// Compresses `payload` into the pool's buffer and makes it history, unless it does not become
-    /// shorter: then it must be sent plain.
+    /// Compresses `payload` into the pool's buffer and makes it history, unless that is not worth
+    /// while: then it must be sent plain.
     pub(crate) fn compress<'p>(
         &mut self,
         payload: &[u8],
         pool: &'p mut DeflatePool,
     ) -> Option<&'p [u8]> {
         let settings = self.settings();
-        let compressed = pool.compress(settings, &self.sent, payload)?;
+        let compressed = pool.compress(settings, self.send.takeover, &self.sent, payload)?;
         if self.send.takeover {
             // Where others share the history, this one goes its own way from here.
             let bytes_max = self.sent_bytes_max();

@@ -63,6 +63,10 @@ impl DeflateTraffic {
 
 /// The buffer for compressed messages is given back when it is larger than this.
 const BUFFER_BYTES_KEPT: usize = 64 * 1024;
+/// With context takeover messages of at most so many bytes are sent compressed also where that is
+/// no shorter: only so do they become what the next ones are short behind. Longer ones that do not
+/// become shorter are noise, and would push out of the window what is of use.
+const REMEMBERED_BYTES_MAX: usize = 1024;
 
 impl DeflatePool {
     /// An empty one.
@@ -75,11 +79,12 @@ impl DeflatePool {
             .get_or_insert_with(|| Box::new(Inflater::new()))
     }
 
-    /// Compresses `payload` behind `history`. `None`: it would not become shorter, and must not be
-    /// longer.
+    /// Compresses `payload` behind `history`, for a connection with context takeover or without.
+    /// `None`: it would not become shorter, and need not be remembered.
     pub(super) fn compress(
         &mut self,
         settings: Settings,
+        takeover: bool,
         history: &[u8],
         payload: &[u8],
     ) -> Option<&[u8]> {
@@ -90,7 +95,8 @@ impl DeflatePool {
         let done = self
             .compressors
             .compress(settings, history, payload, &mut self.buffer);
-        let worth_it = settings.even_if_longer || self.buffer.len() < payload.len();
+        let remembered = takeover && payload.len() <= REMEMBERED_BYTES_MAX;
+        let worth_it = settings.even_if_longer || remembered || self.buffer.len() < payload.len();
         (done && worth_it).then_some(self.buffer.as_slice())
     }
 }

@@ -77,7 +77,7 @@ struct ReceiverKind {
     takeover: bool,
     before: History,
     after: History,
-    /// `None`: it does not become shorter, and goes plain.
+    /// `None`: it goes plain.
     bytes: Option<Arc<[u8]>>,
 }
 
@@ -128,7 +128,8 @@ impl Context {
     /// Compresses `frame` for a kind of receiver that was not met yet; its place.
     fn add_kind(&self, frame: &Frame, pool: &mut DeflatePool) -> usize {
         let settings = self.settings();
-        let compressed = pool.compress(settings, self.sent(), frame.payload());
+        let takeover = self.takes_over();
+        let compressed = pool.compress(settings, takeover, self.sent(), frame.payload());
         let bytes = compressed.map(|compressed| {
             let mut bytes = Vec::new();
             encode::compressed_frame(&mut bytes, Opcode::from(frame.kind()), compressed, None);
@@ -141,7 +142,7 @@ impl Context {
         pool.cache.kinds.truncate(KINDS_MAX.saturating_sub(1));
         pool.cache.kinds.push(ReceiverKind {
             settings,
-            takeover: self.takes_over(),
+            takeover,
             before: Arc::clone(self.sent()),
             after,
             bytes,

@@ -236,7 +236,7 @@ pub(super) static METRICS: &[Metric] = &[
     .in_unit("bytes"),
     counter(
         "deflate_wire",
-        "Bytes of those messages as they went over the wire, by direction",
+        "Bytes of those messages as they went over the wire, by direction; of received ones without the frames' headers",
         |s| {
             each_way(
                 s.server.deflated_wire_bytes_out,
