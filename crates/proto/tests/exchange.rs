@@ -130,6 +130,7 @@ fn peer_closes() {
                 let (mut connection, mut out) = (role.connect(wide()), Vec::new());
                 let mut bytes = role.frame(FIN | CLOSE, &payload);
                 bytes.extend(role.frame(FIN | TEXT, b"too late"));
+                bytes.extend(role.frame(FIN | PING, b"too late"));
                 let seen = feed(&mut connection, &bytes, &mut out);
                 assert_eq!(seen, [closed(code, reason, Initiator::Peer)]);
                 assert_eq!(

@@ -85,15 +85,19 @@ impl Address {
     /// for the error.
     ///
     /// # Errors
-    /// It is not a URL, of another scheme, or with a user in it.
+    /// It is not a URL, of another scheme, with a user in it or, of a WebSocket, with a fragment.
     pub(crate) fn parse(
         url: &str,
         plain: &str,
         expected: &'static str,
     ) -> Result<Self, ConnectError> {
         let bad = || ConnectError::BadUrl(expected);
-        // A fragment never travels.
-        let url = url.split_once('#').map_or(url, |(url, _)| url);
+        // A fragment never travels, and has no place in the URL of a WebSocket (RFC 6455 §3).
+        let url = match url.split_once('#') {
+            Some(_) if plain == "ws" => return Err(bad()),
+            Some((url, _)) => url,
+            None => url,
+        };
         let uri: Uri = url.parse().map_err(|_| bad())?;
         let scheme = uri.scheme_str().ok_or_else(bad)?.to_ascii_lowercase();
         let secure = match scheme.strip_prefix(plain) {
@@ -289,7 +293,7 @@ mod tests {
                 "/",
             ),
             (
-                "wss://example.org/a/b?c=d#e",
+                "wss://example.org/a/b?c=d",
                 true,
                 "example.org",
                 443,
@@ -348,6 +352,9 @@ mod tests {
             "ws://user:password@localhost",
             "ws://local host",
             "ws://localhost:99999",
+            "ws://localhost/#a",
+            "ws://localhost/a?b#",
+            "ws://пример.example/",
         ] {
             assert!(Address::parse(url, "ws", "").is_err(), "{url}");
         }

@@ -1,10 +1,13 @@
 //! The rules of this repository that a compiler does not check: sizes, names, the direction of
-//! dependencies, links between documents. Start at the tests; what they walk over is [`Tree`].
+//! dependencies, links between documents; in `proofs.rs`, the lists of rules and their tests. Start at
+//! the tests; what they walk over is [`Tree`].
 
 #![allow(
     clippy::unwrap_used,
     reason = "test support: a failure is the test's failure"
 )]
+
+mod proofs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -173,27 +176,6 @@ fn links_in_documents_resolve() {
         }
     }
     assert_none(&broken, "links that lead nowhere");
-}
-
-#[test]
-fn tests_that_the_conformance_list_names_exist() {
-    let list = fs::read_to_string(root().join("conformance/rfc6455.md")).unwrap();
-    let named: Vec<_> = list
-        .split('`')
-        .filter_map(|code| code.split_once(".rs::"))
-        .collect();
-    assert!(named.len() > 20, "the list names {} tests", named.len());
-    let mut missing = Vec::new();
-    for (file, test) in named {
-        let text = fs::read_to_string(root().join(format!("{file}.rs"))).unwrap_or_default();
-        if !text.contains(&format!("fn {test}(")) {
-            missing.push(format!("{file}.rs::{test}"));
-        }
-    }
-    assert_none(
-        &missing,
-        "conformance/rfc6455.md names tests that are not there",
-    );
 }
 
 #[test]
