@@ -1,5 +1,6 @@
 //! Faults that were published of other implementations and have no place elsewhere in these tests:
-//! work on a head that grows faster than the head. docs/reference/known-faults.md has the list.
+//! work on a head that grows faster than the head, drafts of the protocol.
+//! docs/reference/known-faults.md has the list.
 //!
 //! No clock is asked. The inputs are so large that work in proportion to their square would not end.
 #![allow(
@@ -140,5 +141,35 @@ fn w_h5_no_host_is_fatal() {
                 Err(error) => assert_eq!(error, HandshakeError::BadHost),
             }
         }
+    }
+}
+
+/// The drafts before RFC 6455, whose framing has lengths of any size, are not spoken
+/// (CVE-2026-54463, CVE-2026-54466).
+#[test]
+fn w_l2_drafts_are_refused() {
+    let hixie_75 = "GET /demo HTTP/1.1\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n\
+        Host: example.com\r\nOrigin: http://example.com\r\nWebSocket-Protocol: sample\r\n\r\n";
+    let hixie_76 = "GET /demo HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key2: 12998 5 Y3 1  .P00\r\nSec-WebSocket-Protocol: sample\r\n\
+        Upgrade: WebSocket\r\nSec-WebSocket-Key1: 4 @1  46546xW%0l 1 5\r\n\
+        Origin: http://example.com\r\n\r\n^n:ds[4U";
+    for head in [hixie_75, hixie_76] {
+        let (head, _) = parse_request(head.as_bytes(), &HeadLimits::default())
+            .unwrap()
+            .unwrap();
+        assert_eq!(head.upgrade(), Err(HandshakeError::BadVersion));
+    }
+    for version in (0..=255_u8).filter(|version| *version != 13) {
+        let version = version.to_string();
+        let headers: [(&str, &[u8]); 5] = [
+            ("Host", b"example.org"),
+            ("Upgrade", b"websocket"),
+            ("Connection", b"Upgrade"),
+            ("Sec-WebSocket-Version", version.as_bytes()),
+            ("Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        let refused = Upgrade::from_parts("GET", "/", HttpVersion::Http11, headers);
+        assert_eq!(refused, Err(HandshakeError::VersionUnsupported));
     }
 }

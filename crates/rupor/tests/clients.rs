@@ -10,7 +10,7 @@ mod program;
 
 use program::{Pair, start, start_with};
 use rupor_testkit::{Client, Process, Stream};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 
 /// A demo with a line inlet on TCP and one on a Unix socket.
@@ -104,6 +104,33 @@ fn publish_reaches_the_user_by_every_way_in() {
     ];
     assert_eq!(run(&arguments, &[], "").0, 0);
     tester.expect_text("x");
+}
+
+/// The key goes where it was told to and nowhere else (CVE-2026-42498).
+#[test]
+fn publish_follows_no_redirect() {
+    let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    elsewhere.set_nonblocking(true).unwrap();
+    let location = elsewhere.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 4096];
+        let count = stream.read(&mut request).unwrap();
+        write!(
+            stream,
+            "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://{location}/api/publish\r\n\
+             Content-Length: 0\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        String::from_utf8_lossy(&request[..count]).into_owned()
+    });
+    let key = [("RUPOR_API_KEY", "canary-canary-canary-canary-canary")];
+    let (code, _, err) = run(&["publish", "--url", &url, "--all", "x"], &key, "");
+    assert!(code == 1 && err.contains("307"), "{err}");
+    assert!(server.join().unwrap().contains("canary"), "here it belongs");
+    assert!(elsewhere.accept().is_err(), "nobody came");
 }
 
 #[test]
@@ -268,6 +295,13 @@ fn certificates_are_checked_unless_told_otherwise() {
         assert_eq!(out, if let_in { "hello" } else { "" });
         assert!(let_in || err.contains("certificate"), "{err}");
     }
+    // The right certificate, but of another name.
+    let other_name = url.replace("127.0.0.1", "localhost");
+    let (code, out, err) = run(&["connect", &other_name, "--ca", &cert], &[], "hello\n");
+    assert!(
+        code == 1 && out.is_empty() && err.contains("certificate"),
+        "{err}"
+    );
     let (code, _, err) = run(&["connect", "--ca", &key, &url], &[], "");
     assert!(code == 1 && err.contains("--ca"), "{err}");
 }

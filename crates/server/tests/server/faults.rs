@@ -1,8 +1,9 @@
 //! Faults that were published of other servers, tried on the whole of this one.
 //! docs/reference/known-faults.md has the list.
 
-use std::io::Write;
+use std::io::{Read, Write};
 
+use rupor_server::DeflateConfig;
 use rupor_testkit::{Event, Frame as RawFrame, opcode, wait_until};
 
 use super::*;
@@ -190,4 +191,77 @@ fn w_b2_cycles_leave_nothing() {
     let opened = up.handle().stats().opened;
     up.connect("/").close(1000, "");
     assert_eq!(up.handle().stats().opened, opened + 1);
+}
+
+/// Fragments without end, before anybody has said who he is: large ones, tiny ones, empty ones
+/// (CVE-2014-0193, CVE-2026-33219, CVE-2026-48779, CVE-2026-12151).
+#[test]
+fn w_f1_f2_f3_fragments_over_a_real_connection() {
+    let up = up(Limits::default());
+    for (size, code) in [(1024, 1009), (1, 1008), (0, 1008)] {
+        let mut client = up.connect("/");
+        let first = RawFrame::fragment(opcode::TEXT, vec![b'x'; size], false);
+        let more = RawFrame::fragment(opcode::CONTINUATION, vec![b'x'; size], false);
+        let mut bytes = first.encode();
+        for _ in 0..1025 {
+            bytes.extend(more.encode());
+        }
+        // It may be over before all of it was sent.
+        let _ = client.try_send_bytes(&bytes);
+        assert_eq!(client.expect_close().0, code, "fragments of {size} bytes");
+    }
+}
+
+/// A small frame that inflates to far more than a message may have (CVE-2018-1000518,
+/// CVE-2021-21419, CVE-2026-27571, CVE-2026-1526).
+#[test]
+fn w_z1_bomb_over_a_real_connection() {
+    let server = server(Limits::default()).deflate(DeflateConfig::default());
+    let up = Up::of(server.listen("127.0.0.1:0").unwrap().start().unwrap());
+    let connect = || up.opening("/").extensions("permessage-deflate").open();
+    let mut bomb = connect();
+    bomb.send_text_compressed(&"x".repeat(10_000_000));
+    assert_eq!(bomb.expect_close().0, 1009);
+    // What inflates to the limit exactly is a message.
+    let largest = "x".repeat(65_536);
+    let mut client = connect();
+    client.send_text_compressed(&largest);
+    client.expect_text(&largest);
+}
+
+/// TLS that ends, or breaks off, in the middle of its handshake ends that connection and nothing
+/// else (RUSTSEC-2024-0336, RUSTSEC-2024-0399).
+#[test]
+fn w_t1_broken_handshakes_end() {
+    let pair = tls::Pair::new();
+    let limits = Limits {
+        opening_timeout_ms: 300,
+        ..Limits::default()
+    };
+    let server = server(limits).tls(pair.tls().unwrap());
+    let up = Up::of(server.listen("127.0.0.1:0").unwrap().start().unwrap());
+    let close_notify = [0x15, 3, 3, 0, 2, 1, 0];
+    let fatal_alert = [0x15, 3, 3, 0, 2, 2, 40];
+    let empty_handshake = [0x16, 3, 1, 0, 0];
+    let early_payload = [0x17, 3, 3, 0, 1, 0];
+    let begun_hello = [0x16, 3, 1, 0, 4, 1, 0, 1, 0];
+    for begin in [&begun_hello[..], &[]] {
+        for end in [
+            &close_notify[..],
+            &fatal_alert,
+            &empty_handshake,
+            &early_payload,
+            b"GET / HTTP/1.1\r\n\r\n",
+            &[],
+        ] {
+            let mut stream = up.tcp();
+            let _ = stream.write_all(&[begin, end].concat());
+            // An alert and the end, or a reset.
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+    }
+    wait_until("nothing is left", || up.handle().stats().openings == 0);
+    let mut client = up.opening("/").open_over(tls::link(&up, &pair.certificate));
+    client.send_text("still here");
+    client.expect_text("still here");
 }

@@ -110,7 +110,7 @@ impl Link for Secured {
     }
 }
 
-fn link(up: &Up, trusted: &CertificateDer<'static>) -> Secured {
+pub(crate) fn link(up: &Up, trusted: &CertificateDer<'static>) -> impl Link + 'static {
     Secured(StreamOwned::new(
         client_connection(trusted, &[b"http/1.1"]),
         up.tcp(),

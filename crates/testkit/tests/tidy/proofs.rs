@@ -29,6 +29,14 @@ const DEMANDING: [(&str, &[&str]); 3] = [
     ("8441", &["3", "4", "5"]),
 ];
 
+/// Crates with a published fault, the first version without it, and the fault.
+const FAULTLESS: [(&str, [u32; 3], &str); 4] = [
+    ("bytes", [1, 11, 1], "RUSTSEC-2026-0007"),
+    ("h2", [0, 4, 16], "RUSTSEC-2026-0258"),
+    ("rustls", [0, 23, 18], "RUSTSEC-2024-0399"),
+    ("zlib-rs", [0, 4, 0], "RUSTSEC-2024-0401"),
+];
+
 /// Words before the name of an item.
 const KEYWORDS: [&str; 8] = [
     "fn", "struct", "enum", "trait", "const", "static", "type", "mod",
@@ -120,6 +128,35 @@ fn every_section_that_demands_something_has_a_row() {
         .map(|(rfc, section)| format!("RFC {rfc} §{section}"))
         .collect();
     assert_none(&missing, "docs/reference/rfc-musts.md has no row for these");
+}
+
+#[test]
+fn locked_crates_are_past_their_published_faults() {
+    let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let packages: Vec<(&str, &str)> = lock
+        .split("[[package]]")
+        .filter_map(|package| {
+            let value = |key: &str| {
+                let line = package.lines().find_map(|line| line.strip_prefix(key));
+                line.map(|it| it.trim_matches(['"', '=', ' ']))
+            };
+            Some((value("name")?, value("version")?))
+        })
+        .collect();
+    let mut old = Vec::new();
+    for (name, first, fault) in FAULTLESS {
+        let locked = packages.iter().filter(|(other, _)| *other == name);
+        let versions: Vec<_> = locked.map(|(_, version)| *version).collect();
+        assert!(!versions.is_empty(), "{name} is not used: leave it out");
+        for version in versions {
+            let parts = version.split(['.', '-', '+']);
+            let numbers: Vec<u32> = parts.map_while(|it| it.parse().ok()).collect();
+            if numbers.as_slice() < first.as_slice() {
+                old.push(format!("{name} {version}: {fault}"));
+            }
+        }
+    }
+    assert_none(&old, "Cargo.lock has versions with published faults");
 }
 
 /// The rows of all tables of the documents.

@@ -13,11 +13,13 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
 
 const NO_ERROR: u32 = 0;
 const PROTOCOL_ERROR: u32 = 1;
 const FLOW_CONTROL_ERROR: u32 = 3;
 const REFUSED_STREAM: u32 = 7;
+const CANCEL: u32 = 8;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// The request of RFC 8441 §5.1.
@@ -61,16 +63,25 @@ impl Raw {
     }
 
     fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        assert!(self.try_send(kind, flags, stream, payload));
+    }
+
+    /// Whether the other end still took it.
+    fn try_send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> bool {
         let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
         let mut frame = length[1..].to_vec();
         frame.extend([kind, flags]);
         frame.extend(stream.to_be_bytes());
         frame.extend_from_slice(payload);
-        self.0.write_all(&frame).unwrap();
+        self.0.write_all(&frame).is_ok()
     }
 
     /// A head as literals without indexing (RFC 7541 §6.2.2).
     fn head(&mut self, stream: u32, headers: &[(&str, &str)]) {
+        assert!(self.try_head(stream, headers));
+    }
+
+    fn try_head(&mut self, stream: u32, headers: &[(&str, &str)]) -> bool {
         let mut block = Vec::new();
         for (name, value) in headers {
             block.push(0);
@@ -79,7 +90,14 @@ impl Raw {
                 block.extend_from_slice(text.as_bytes());
             }
         }
-        self.send(HEADERS, 4, stream, &block);
+        self.try_send(HEADERS, 4, stream, &block)
+    }
+
+    /// The connection ends; if that is said, then as the peer's fault.
+    fn expect_end(&mut self) {
+        while let Some(frame) = self.frame() {
+            assert!(frame.kind != GOAWAY || frame.error() == ENHANCE_YOUR_CALM);
+        }
     }
 
     /// The next frame; `None` at the end of the connection.
@@ -296,4 +314,50 @@ fn ping_that_is_not_acknowledged_ends_the_connection() {
     raw.next(PING);
     while raw.frame().is_some() {}
     wait_until("all of it is gone", || up.handle().stats().connections == 0);
+}
+
+/// Requests that are taken back at once cost the peer its connection, not the server its time
+/// (CVE-2023-44487).
+#[test]
+fn requests_that_are_taken_back_at_once_end_the_connection() {
+    let pair = Pair::new();
+    let limits = Limits {
+        http2_resets_max: 50,
+        ..Limits::default()
+    };
+    let up = up2(&pair, limits);
+    let mut raw = Raw::connect(&up, &pair);
+    for n in 0..200 {
+        let stream = 2 * n + 1;
+        if !raw.try_head(stream, &GOOD)
+            || !raw.try_send(RST_STREAM, 0, stream, &CANCEL.to_be_bytes())
+        {
+            break;
+        }
+    }
+    raw.expect_end();
+    wait_until("all of it is gone", || up.handle().stats().connections == 0);
+    let mut other = Raw::connect(&up, &pair);
+    other.head(1, &GOOD);
+    assert_eq!(other.answer().payload[0], STATUS_200);
+}
+
+/// A head that goes on in frame after frame ends the connection before it is held
+/// (RUSTSEC-2024-0332).
+#[test]
+fn head_without_end_ends_the_connection() {
+    let pair = Pair::new();
+    let up = up2(&pair, Limits::default());
+    let mut raw = Raw::connect(&up, &pair);
+    raw.send(HEADERS, 0, 1, &[]);
+    // A literal without indexing: the name "x", a value of 100 bytes (RFC 7541 §6.2.2).
+    let header = [&[0, 1, b'x', 100][..], &[b'y'; 100]].concat();
+    for _ in 0..1000 {
+        if !raw.try_send(CONTINUATION, 0, 1, &header.repeat(10)) {
+            break;
+        }
+    }
+    raw.expect_end();
+    wait_until("all of it is gone", || up.handle().stats().openings == 0);
+    assert_eq!(up.handle().stats().opened, 0);
 }
