@@ -7,7 +7,10 @@ use std::fs;
 use super::{assert_none, root};
 
 /// The documents.
-const PROOFS: [&str; 1] = ["docs/reference/rfc-musts.md"];
+const PROOFS: [&str; 2] = [
+    "docs/reference/rfc-musts.md",
+    "docs/reference/known-faults.md",
+];
 
 /// Sections with a MUST, MUST NOT or REQUIRED for somebody who is not only a registry.
 const DEMANDING: [(&str, &[&str]); 3] = [
