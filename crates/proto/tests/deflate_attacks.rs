@@ -11,12 +11,15 @@
 )]
 
 mod heap;
+#[path = "../examples/messages/mod.rs"]
+mod messages;
 mod wire;
 mod zlib;
 
 use std::mem;
 
 use heap::measure;
+use messages::json;
 use proptest::prelude::*;
 use rupor_proto::{
     Config, Connection, DeflateConfig, DeflatePool, Event, Frame, Limits, Message, PeerError,
@@ -218,23 +221,11 @@ fn without_takeover_nothing_is_kept() {
     assert!(heap.held <= 8 * KIB as isize, "{heap:?}");
 }
 
-/// A JSON message as chats and dashboards send them, about 118 bytes.
-fn json(connection: usize, n: usize) -> String {
-    format!(
-        r#"{{"type":"message","channel":"news","id":{},"user":"user{:03}","text":"the price of item {} is {}.{:02}"}}"#,
-        connection * 1000 + n,
-        connection * 7 % 500,
-        n * 37 % 90,
-        connection * 31 % 80 + n,
-        n * 13 % 100,
-    )
-}
-
 /// With takeover both ways and 20 messages each, a connection holds at most 12 KB, and what it
 /// sent is at most 3 % larger than what a compressor of its own would have made.
 #[test]
 fn takeover_in_kilobytes() {
-    const CONNECTIONS: usize = 200;
+    const CONNECTIONS: usize = 1000;
     let deflate = config(true, 12);
     let mut pool = warm_pool();
     pool_with_compressor(&mut pool, &deflate);

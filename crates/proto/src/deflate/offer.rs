@@ -42,7 +42,7 @@ pub struct DeflateConfig {
     pub message_bytes_min: u32,
     /// The same where context is taken over, which makes short messages worth while. Default: 32.
     pub takeover_message_bytes_min: u32,
-    /// Send compressed also what does not become shorter, for conformance suites that cannot read a
+    /// Send compressed all that does not become shorter, for conformance suites that cannot read a
     /// plain message then. Default: false.
     pub even_if_longer: bool,
     /// How hard to try, 1 to 9. Default: 6.
