@@ -46,6 +46,11 @@ workers = ${workers}
 name = "news"
 subscribe = "anyone"
 
+[[channel]]
+name = "prices"
+subscribe = "anyone"
+slow = "drop-oldest"
+
 [[application]]
 path = "/echo"
 name = "echo"
@@ -54,6 +59,7 @@ name = "echo"
 message_bytes_max = ${limit}
 messages_per_second = 0
 bytes_per_second = 0
+backlog_stall_ms = 60000
 ${deflate}`);
   const rupor = start(t, ['serve', '--config', file]);
   rupor.browsers = (await rupor.waitFor(/ws:\/\/(127\.0\.0\.1:[1-9]\d*)/))[1];
@@ -63,10 +69,10 @@ ${deflate}`);
 }
 
 /** A client that offers compression, seen on the wire: `sent` and `received` are the program's frames. */
-async function tapped(t, rupor, path, offer = {}, options = {}) {
+async function tapped(t, rupor, path, offer = {}, options = {}, subprotocols = []) {
   const tap = await Tap.open(t, rupor.browsers);
   const perMessageDeflate = offer && { threshold: 0, ...offer };
-  const listener = await Listener.open(t, `ws://${tap.address}${path}`, [], { perMessageDeflate, ...options });
+  const listener = await Listener.open(t, `ws://${tap.address}${path}`, subprotocols, { perMessageDeflate, ...options });
   const [{ head, sent, received }] = tap.connections;
   const agreed = /^sec-websocket-extensions: (.*)\r$/im.exec(head())?.[1];
   assert.equal(listener.ws.extensions, agreed ? 'permessage-deflate' : '');
@@ -243,6 +249,12 @@ test('"compress":false goes plain to everybody and is nobody’s history', async
   assert.equal((await published.json()).connections, 1);
   await anna.listener.messages(5);
   assert.deepEqual([anna.sent[4].rsv1, anna.sent[4].payload], plain);
+  // Also as JSON of rupor.v1.
+  const v1 = await tapped(t, rupor, '/?user=boris', {}, {}, ['rupor.v1']);
+  await v1.listener.messages(1);
+  await line(rupor.inlet, { user: 'boris', message: secret, compress: false });
+  assert.equal(JSON.parse((await v1.listener.messages(2))[1]).message, secret);
+  assert.equal(v1.sent[1].rsv1, false);
   // Compressed now: not behind itself, for it was plain until here; the next time it is.
   for (const alone of [true, false]) {
     const { rsv1, payload } = await arrives(rupor, anna, { user: 'anna', message: secret });
@@ -301,6 +313,36 @@ test('receivers of every kind in one channel get all that is right, private mess
     await eventually(() => received().length, (count) => count === expected.get(user).length, `all messages of ${user}`);
     assert.deepEqual(received().map((text) => JSON.parse(text)), expected.get(user), user);
   }
+});
+
+test('a slow reader misses whole publications, and what is compressed behind others comes right', async (t) => {
+  const rupor = await serve(t, WIDE);
+  const fast = await Listener.open(t, `ws://${rupor.browsers}/?channel=prices`, [], { perMessageDeflate: true });
+  const slow = await Listener.open(t, `ws://${rupor.browsers}/?channel=prices&user=anna`, [], { perMessageDeflate: true });
+  await line(rupor.inlet, { user: 'anna', message: 'private before' });
+  await slow.messages(1);
+  slow.ws.pause();
+  // Several times of what the system's own buffers take, however well it is compressed.
+  const [count, atOnce] = [400, 2];
+  const publication = (n) => `${n} ${letters(32_000, n)}`;
+  for (let from = 0; from < count; from += atOnce) {
+    const some = Array.from({ length: atOnce }, (_, n) => ({ channel: 'prices', message: publication(from + n) }));
+    const answers = await lines(rupor.inlet, [...some, { user: 'anna', message: `private ${json(from)}` }]);
+    assert.ok(answers.every(({ ok }) => ok), JSON.stringify(answers));
+    await fast.messages(from + atOnce);
+  }
+  slow.ws.resume();
+  await line(rupor.inlet, { user: 'anna', message: 'private end' });
+  await eventually(() => slow.received.at(-1), (last) => last === 'private end', 'the last message');
+  const isPrivate = (text) => text.startsWith('private');
+  const between = Array.from({ length: count / atOnce }, (_, n) => `private ${json(n * atOnce)}`);
+  assert.deepEqual(slow.received.filter(isPrivate), ['private before', ...between, 'private end']);
+  const came = slow.received.filter((text) => !isPrivate(text)).map((text) => Number(text.split(' ')[0]));
+  const left = (await metrics(rupor)).get('rupor_left_out_publications_total{policy="drop-oldest",reason="backlog_soft"}');
+  assert.ok(left > 0 && came.length === count - left, `${came.length} came, ${left} did not`);
+  assert.deepEqual(slow.received.filter((text) => !isPrivate(text)), came.map(publication));
+  assert.deepEqual(came, came.toSorted((a, b) => a - b));
+  assert.deepEqual(fast.received, Array.from({ length: count }, (_, n) => publication(n)));
 });
 
 test('a message for many is compressed once for each kind of receiver, and the metrics count what is on the wire', async (t) => {

@@ -13,7 +13,7 @@ const open = browser();
 
 test('a page over HTTP/2 has its WebSockets on the same connection', async (t) => {
   const { cert, key } = await certificate(folder(t), 'rupor.test');
-  const rupor = await demo(t, ['--tls-cert', cert, '--tls-key', key]);
+  const rupor = await demo(t, ['--tls-cert', cert, '--tls-key', key, '--deflate-enabled', '--deflate-server-takeover']);
   rupor.cert = cert;
   const trust = { ignoreHTTPSErrors: true, bypassCSP: true };
   const page = await open(t, `https://${rupor.browsers}/console`, trust);
@@ -21,7 +21,8 @@ test('a page over HTTP/2 has its WebSockets on the same connection', async (t) =
   await page.addScriptTag({ path: new URL('support/peer.js', import.meta.url).pathname });
   const ask = (wanted, argument) => inTime(page.evaluate(wanted, argument), `${wanted}`);
 
-  await ask((url) => connect({ url }), `wss://${rupor.browsers}/echo?user=anna`);
+  const agreed = await ask((url) => connect({ url }), `wss://${rupor.browsers}/echo?user=anna`);
+  assert.match(agreed.extensions, /^permessage-deflate/);
   await counted(rupor, 'rupor_http2_opened_total', before.get('rupor_http2_opened_total') + 1);
   // No other connection was made for it.
   assert.equal((await metrics(rupor)).get('rupor_http2_connections_total'), before.get('rupor_http2_connections_total'));
