@@ -359,6 +359,16 @@ fn client_checks_the_answer() {
     }
 }
 
+/// RFC 7692 §7.1.1.2: what a client said of itself holds, though the server does not repeat it.
+#[test]
+fn client_keeps_to_what_it_said() {
+    let answer = "permessage-deflate; server_no_context_takeover; server_max_window_bits=12";
+    let agreed = receive(Some(&DeflateConfig::default()), &[answer]);
+    let expected = "permessage-deflate; server_no_context_takeover; \
+        client_no_context_takeover; server_max_window_bits=12";
+    assert_eq!(agreed, Ok(Some(expected.to_owned())));
+}
+
 /// Any other answer fails the handshake.
 #[test]
 fn client_refuses_other_answers() {

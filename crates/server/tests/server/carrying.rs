@@ -45,11 +45,16 @@ fn message_over_the_limit_is_1009() {
 /// RFC 6455 §5.5.1: at once, whoever began, and though the client keeps its own side open.
 #[test]
 fn server_ends_the_stream_after_a_closing_handshake() {
-    let up = up(Limits::default());
-    assert_eq!(up.connect("/").close(1000, "").0, 1000);
-    let mut client = up.connect("/");
-    client.send_text("close enough");
-    assert_eq!(client.expect_close(), (4000, "enough".to_owned()));
+    let up = up(Limits {
+        linger_ms: 3_600_000,
+        ..Limits::default()
+    });
+    let mut begins = up.connect("/");
+    assert_eq!(begins.close(1000, "").0, 1000);
+    let mut answers = up.connect("/");
+    answers.send_text("close enough");
+    assert_eq!(answers.expect_close(), (4000, "enough".to_owned()));
+    wait_until("both are gone", || up.handle().stats().connections == 0);
 }
 
 #[test]
