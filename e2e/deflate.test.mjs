@@ -381,6 +381,20 @@ test('a message for many is compressed once for each kind of receiver, and the m
 const resident = (rupor, name) =>
   Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(readFileSync(`/proc/${rupor.child.pid}/status`, 'utf8'))[1]) * 1024;
 
+test('a connection with takeover both ways costs at most 12 KB for its first 20 messages', async (t) => {
+  const rupor = await serve(t, WIDE);
+  const open = () => Listener.open(t, `ws://${rupor.browsers}/echo`, [], { perMessageDeflate: { threshold: 0 } });
+  // The compressor and the buffers are there once.
+  await echoes(await open(), Array.from({ length: 20 }, (_, n) => json(n)));
+  const [count, before] = [500, resident(rupor, 'VmRSS')];
+  const all = [];
+  for (let n = 0; n < count; n += 1) all.push(await open());
+  for (let n = 0; n < 20; n += 1) await Promise.all(all.map((listener, index) => echoes(listener, [json(index * 100 + n)])));
+  const each = (resident(rupor, 'VmRSS') - before) / count;
+  t.diagnostic(`${each} bytes each`);
+  assert.ok(each <= 12_000, `${each} bytes each`);
+});
+
 test('bombs of 256 MiB are closed with 1009 and cost less than the longest message', async (t) => {
   const limit = 4 * MIB;
   const rupor = await serve(t, WIDE, { limit });
