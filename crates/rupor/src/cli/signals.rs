@@ -1,7 +1,8 @@
-//! Signals: SIGTERM and SIGINT drain, a second one stops at once, SIGHUP reads the certificate again.
+//! Signals: SIGTERM and SIGINT drain, a second one stops at once, SIGHUP reads again what can be.
 //!
 //! SIGPIPE is ignored by the standard library's start-up code, so a peer that went away is an error, not our end.
 
+use crate::outlet::PhpRunning;
 use rupor_server::{Running, Tls};
 use std::io;
 use std::time::Duration;
@@ -47,19 +48,19 @@ impl Signals {
         })
     }
 
-    /// Waits for a signal to end; reads the certificate again at each SIGHUP.
-    async fn end(&mut self, tls: Option<&Tls>) {
+    /// Waits for a signal to end; reloads at each SIGHUP.
+    async fn end(&mut self, reload: impl Fn()) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => reload(tls),
+                _ = self.hang_up.recv() => reload(),
             }
         }
     }
 }
 
-/// Waits for signals and for the server's end. `before_drain` runs when a drain was asked for, before the first close; it
+/// Waits for signals and for the server's end. `reload` is called at SIGHUP. `before_drain` runs when a drain was asked for, before the first close; it
 /// gets [`INLET_TIME`].
 ///
 /// # Errors
@@ -67,7 +68,7 @@ impl Signals {
 pub(super) async fn until_the_end(
     mut signals: Signals,
     running: Running,
-    tls: Option<Tls>,
+    reload: impl Fn(),
     window: Duration,
     before_drain: impl AsyncFnOnce(),
 ) -> io::Result<Ending> {
@@ -84,7 +85,7 @@ pub(super) async fn until_the_end(
 
     tokio::select! {
         _ = &mut end => return Ok(Ending::Drained),
-        () = signals.end(tls.as_ref()) => {}
+        () = signals.end(&reload) => {}
     }
     let (connections, window_ms) = (handle.stats().connections, window.as_millis());
     info!(
@@ -110,17 +111,23 @@ pub(super) async fn until_the_end(
             }
             warn!("the drain took too long; stopping");
         }
-        () = signals.end(None) => info!("stopping at once"),
+        () = signals.end(|| {}) => info!("stopping at once"),
     }
     handle.stop();
     let _ = tokio::time::timeout(STOP_TIME, end).await;
     Ok(Ending::CutShort)
 }
 
-fn reload(tls: Option<&Tls>) {
+/// What SIGHUP does: the certificate is read again, and the handlers in PHP.
+pub(super) fn reload(tls: Option<&Tls>, php: Option<&PhpRunning>) {
     match tls.map(Tls::reload) {
         Some(Ok(())) => info!("certificate and key read again; other options need a restart"),
         Some(Err(error)) => error!(%error, "the new certificate cannot be used; the old one stays"),
-        None => info!("SIGHUP: nothing to read again"),
+        None if php.is_none() => info!("SIGHUP: nothing to read again"),
+        None => {}
+    }
+    if let Some(php) = php {
+        info!("the handlers in PHP are read again by new processes");
+        php.reload();
     }
 }

@@ -8,6 +8,7 @@ use crate::config::{Config, InletAddress, Mode, Secret};
 use crate::gateway::{Admission, Gateway, Settings, WorkerHandler};
 use crate::inlet::listener::{Inlet, InletError};
 use crate::inlet::{http, lines};
+use crate::outlet::PhpRunning;
 use crate::pages::DemoPage;
 use crate::{metrics, pages};
 use axum::Router;
@@ -32,6 +33,8 @@ pub(super) struct Site {
     stop: watch::Sender<bool>,
     /// Ends when the inlets have.
     lines: JoinHandle<std::io::Result<()>>,
+    /// The processes that run handlers in PHP.
+    php: Option<PhpRunning>,
 }
 
 impl Site {
@@ -47,6 +50,11 @@ impl Site {
             .as_ref()
             .map(|key| String::from_utf8_lossy(key.expose()));
         key.unwrap_or_default().into_owned()
+    }
+
+    /// The processes that run handlers in PHP, to be stopped when every connection is closed.
+    pub(super) fn take_php(&mut self) -> Option<PhpRunning> {
+        self.php.take()
     }
 
     /// Stops the inlets after what they had received, and makes `/readyz` say no.
@@ -112,6 +120,8 @@ pub(super) fn start(
         connections_max: config.inlet_connections_max,
         ..lines::Limits::default()
     };
+    let php = gateway.settings().php.as_ref();
+    let php = php.map(|php| PhpRunning::start(php, &gateway, runtime));
     let lines = runtime.spawn(lines::serve(opened, gateway, limits, stats, stopping));
     Ok((
         running,
@@ -120,6 +130,7 @@ pub(super) fn start(
             inlets,
             stop,
             lines,
+            php,
         },
     ))
 }

@@ -155,7 +155,8 @@ fn serve(config: &Config, runtime: &Runtime) -> Result<Ending, Failure> {
         for inlet in &config.inlet {
             warn!(%inlet, "an echo server has nobody to send to: this inlet is not opened");
         }
-        let end = signals::until_the_end(signals, running, tls, config.drain, async || {});
+        let reload = || signals::reload(tls.as_ref(), None);
+        let end = signals::until_the_end(signals, running, reload, config.drain, async || {});
         return runtime.block_on(end).map_err(Failure::System);
     }
     if config.mode == Mode::Serve {
@@ -179,9 +180,15 @@ fn serve(config: &Config, runtime: &Runtime) -> Result<Ending, Failure> {
         );
     }
     announce(&running, tls.is_some(), site.inlets());
+    let php = site.take_php();
+    let reload = || signals::reload(tls.as_ref(), php.as_ref());
     let close = async || site.close_inlets().await;
-    let end = signals::until_the_end(signals, running, tls, config.drain, close);
-    runtime.block_on(end).map_err(Failure::System)
+    let end = signals::until_the_end(signals, running, reload, config.drain, close);
+    let ending = runtime.block_on(end).map_err(Failure::System);
+    if let Some(php) = php {
+        runtime.block_on(php.stop());
+    }
+    ending
 }
 
 /// One line for each address, as bound. Scripts read these lines: they stay as they are.

@@ -8,7 +8,7 @@ use super::types::{
     Application, ApplicationRule, Auth, ChannelRule, Config, LogFormat, Mode, Origins, TlsFiles,
     WhenSlow, Who,
 };
-use super::{Secret, deflate, limits, parse};
+use super::{Secret, deflate, limits, parse, php};
 use std::fs::File;
 use std::io::Read as _;
 use std::num::NonZeroUsize;
@@ -38,7 +38,8 @@ pub(crate) fn config(mode: Mode, layer: &Layer) -> Result<Config, ConfigError> {
             Mode::Serve => Origins::SameHostAnd(values.each("origin", parse::origin)?),
         },
         channels: channels(mode, &values)?,
-        applications: applications(mode, &values)?,
+        applications: Vec::new(),
+        php: php::php(&values)?,
         subprotocols: values.each("subprotocol", parse::subprotocol)?,
         api_key: api_key(mode, &values)?,
         pages: values.optional("pages", parse::switch)?.unwrap_or(false),
@@ -83,6 +84,7 @@ pub(crate) fn config(mode: Mode, layer: &Layer) -> Result<Config, ConfigError> {
             "give --listen ADDRESS:PORT, or leave the option out for its default",
         )));
     }
+    config.applications = applications(mode, &values, config.php.is_some())?;
     // Last, so that a slip in the file is named before what the file lacks.
     if mode == Mode::Serve {
         config.auth = auth::auth(&values)?;
@@ -335,7 +337,11 @@ fn channels(mode: Mode, values: &Values<'_>) -> Result<Vec<ChannelRule>, ConfigE
     values.tables("channel").iter().map(rule).collect()
 }
 
-fn applications(mode: Mode, values: &Values<'_>) -> Result<Vec<ApplicationRule>, ConfigError> {
+fn applications(
+    mode: Mode,
+    values: &Values<'_>,
+    has_php: bool,
+) -> Result<Vec<ApplicationRule>, ConfigError> {
     let built_in = |path: &str, application| ApplicationRule {
         path: path.to_owned(),
         application,
@@ -344,9 +350,15 @@ fn applications(mode: Mode, values: &Values<'_>) -> Result<Vec<ApplicationRule>,
     match mode {
         Mode::Serve => {}
         Mode::Demo => {
+            let elsewhere = if has_php {
+                Application::Php
+            } else {
+                Application::Chat
+            };
             return Ok(vec![
                 built_in("/echo", Application::Echo),
-                built_in("*", Application::Chat),
+                built_in("/chat", Application::Chat),
+                built_in("*", elsewhere),
             ]);
         }
         Mode::Echo => return Ok(vec![built_in("*", Application::Echo)]),
@@ -359,7 +371,11 @@ fn applications(mode: Mode, values: &Values<'_>) -> Result<Vec<ApplicationRule>,
             application: table.required("name", "name = \"chat\"")?.parse(|text| {
                 parse::choice(
                     text,
-                    &[("chat", Application::Chat), ("echo", Application::Echo)],
+                    &[
+                        ("chat", Application::Chat),
+                        ("echo", Application::Echo),
+                        ("php", Application::Php),
+                    ],
                 )
             })?,
             subprotocols: table
@@ -370,6 +386,10 @@ fn applications(mode: Mode, values: &Values<'_>) -> Result<Vec<ApplicationRule>,
                 .map(|located| located.parse(parse::subprotocol))
                 .collect::<Result<_, _>>()?,
         };
+        if rule.application == Application::Php && !has_php {
+            let fix = "name the file with them: --php FILE, or script in [php]";
+            return Err(Problem::new("there are no handlers in PHP", fix).at(&path.origin));
+        }
         if rules.iter().any(|other| other.path == rule.path) {
             let what = format!(
                 "the path {} has an application already",
@@ -378,6 +398,16 @@ fn applications(mode: Mode, values: &Values<'_>) -> Result<Vec<ApplicationRule>,
             return Err(Problem::new(what, "leave one of them out").at(&path.origin));
         }
         rules.push(rule);
+    }
+    let is_php = |rule: &ApplicationRule| rule.application == Application::Php;
+    if has_php && !rules.iter().any(is_php) {
+        if rules.iter().any(|rule| rule.path == "*") {
+            return Err(ConfigError::Conflict(Problem::new(
+                "the handlers in PHP answer on no path: another application has `*`",
+                "give them a path: [[application]] with path = \"/PATH\" and name = \"php\"",
+            )));
+        }
+        rules.push(built_in("*", Application::Php));
     }
     Ok(rules)
 }

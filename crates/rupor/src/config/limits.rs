@@ -176,6 +176,18 @@ static OWN: &[Definition] = &[
         "Users that one publication names (`users`). Over it: an error, and nobody receives it",
     ),
     own(
+        "limits.php_queue_events_max",
+        "N",
+        "100000",
+        "Events that wait for one PHP process, while it is busy or started again. At it the connection is closed with 1013",
+    ),
+    own(
+        "limits.php_queue_bytes_max",
+        "BYTES",
+        "67108864",
+        "The same in bytes",
+    ),
+    own(
         "limits.identify_deadline_ms",
         "MS",
         "5000",

@@ -3,7 +3,7 @@
 //! [`Config`] is the checked result; everything else in the program reads only that.
 //!
 //! Start at [`load`]: it lays defaults, file, environment and flags over one another ([`source`]) and builds the result
-//! ([`build`]). What options there are is said once, in [`options`], [`deflate`] and [`limits`].
+//! ([`build`]). What options there are is said once, in [`options`], [`deflate`], [`php`] and [`limits`].
 
 mod build;
 mod deflate;
@@ -12,6 +12,7 @@ mod limits;
 pub(crate) mod load;
 pub(crate) mod options;
 pub(crate) mod parse;
+mod php;
 #[cfg(test)]
 pub(crate) mod reference;
 mod secret;
@@ -22,6 +23,7 @@ pub(crate) use error::ConfigError;
 
 pub(crate) use secret::Secret;
 pub(crate) use types::{
-    Application, ApplicationRule, Auth, ChannelRule, Config, InletAddress, Jwt, JwtAlgorithm,
-    JwtKey, JwtSources, LogFormat, Mode, Origins, TlsFiles, WhenSlow, Who,
+    Application, ApplicationRule, Auth, ChannelRule, Config, FailedEvent, InletAddress, Jwt,
+    JwtAlgorithm, JwtKey, JwtSources, LogFormat, Mode, Origins, PhpConfig, PhpKey, TlsFiles,
+    WhenSlow, Who,
 };

@@ -1,6 +1,6 @@
 //! The one definition of every option: its key in the file, its flag, its environment variable, its defaults and its
 //! help. The command line, the file reader and the reference pages are all made from [`OPTIONS`],
-//! [`deflate`](super::deflate) and [`limits`](super::limits).
+//! [`deflate`](super::deflate), [`php`](super::php) and [`limits`](super::limits).
 
 use super::types::Mode;
 
@@ -71,7 +71,7 @@ pub(crate) struct Definition {
 }
 
 impl Definition {
-    /// `tls.cert` → `--tls-cert`; the table `limits` is left out: `--message-bytes-max`.
+    /// `tls.cert` → `--tls-cert`; the table `limits` is left out: `--message-bytes-max`; so is `script`: `--php`.
     pub(crate) fn flag(&self) -> String {
         format!("--{}", self.flag_name())
     }
@@ -79,6 +79,7 @@ impl Definition {
     /// The flag without its dashes.
     pub(crate) fn flag_name(&self) -> String {
         let key = self.key.strip_prefix("limits.").unwrap_or(self.key);
+        let key = key.strip_suffix(".script").unwrap_or(key);
         key.replace(['.', '_'], "-")
     }
 
@@ -103,7 +104,10 @@ impl Definition {
 
 /// Every option but the limits, in the order of the reference.
 pub(crate) fn general() -> impl Iterator<Item = &'static Definition> {
-    OPTIONS.iter().chain(super::deflate::definitions())
+    OPTIONS
+        .iter()
+        .chain(super::php::definitions())
+        .chain(super::deflate::definitions())
 }
 
 /// Every option.
@@ -178,7 +182,7 @@ const APPLICATION_FIELDS: &[Field] = &[
     Field {
         key: "name",
         shape: Shape::Text,
-        help: "what answers there: `chat` or `echo`",
+        help: "what answers there: `chat`, `echo`, or `php` for the handlers of `php.script`",
     },
     Field {
         key: "subprotocol",
@@ -363,7 +367,9 @@ static OPTIONS: &[Definition] = &[
         key: "application",
         shape: Shape::Tables(APPLICATION_FIELDS),
         form: "path=PATH,name=NAME",
-        default: Default::Explained("browsers only listen; in demo mode the chat, and /echo"),
+        default: Default::Explained(
+            "browsers only listen, or the handlers of `php.script`; in demo mode the chat, and /echo",
+        ),
         modes: SERVE,
         section: BROWSERS,
         help: "What receives the messages that browsers send on a path. Repeatable",

@@ -40,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) channels: Vec<ChannelRule>,
     /// What answers on which path; the longest matching rule decides, none: nothing answers and browsers only listen.
     pub(crate) applications: Vec<ApplicationRule>,
+    /// What runs handlers in PHP; `None`: there are none.
+    pub(crate) php: Option<PhpConfig>,
     /// Subprotocols the gateway may select, by preference, besides `rupor.v1`, which it always speaks.
     pub(crate) subprotocols: Vec<String>,
     /// The HTTP API's bearer key; `None`: the API is off.
@@ -232,6 +234,51 @@ pub(crate) enum Application {
     Chat,
     /// Every message comes back.
     Echo,
+    /// Handlers in PHP.
+    Php,
+}
+
+/// The processes that run handlers in PHP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PhpConfig {
+    /// The file with the handlers.
+    pub(crate) script: PathBuf,
+    /// The program that runs it.
+    pub(crate) binary: String,
+    /// How many processes.
+    pub(crate) workers: NonZeroUsize,
+    /// What decides which of them a connection goes to.
+    pub(crate) key: PhpKey,
+    /// Events after which a process is replaced; 0: never.
+    pub(crate) max_jobs: u64,
+    /// How long an event may take.
+    pub(crate) exec_ttl: Duration,
+    /// Bytes of resident memory over which a process is replaced; 0: never.
+    pub(crate) max_worker_memory: u64,
+    /// What a connection hears when its event failed.
+    pub(crate) failed_event: FailedEvent,
+    /// Events that wait for one process.
+    pub(crate) events_max: usize,
+    /// Bytes of them.
+    pub(crate) bytes_max: usize,
+}
+
+/// What decides which process a connection goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PhpKey {
+    /// Its number: they are spread evenly.
+    Connection,
+    /// Its path: those of a path are together.
+    Path,
+}
+
+/// What a connection hears when its process ended while it was handling its event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FailedEvent {
+    /// Nothing.
+    Ignore,
+    /// It is closed with 1011.
+    Close,
 }
 
 /// Form of the log.

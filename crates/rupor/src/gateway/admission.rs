@@ -10,8 +10,8 @@ use crate::auth::origin::{Hosts, Origins};
 use crate::auth::{Auth, Identified, Identity, is_token_subprotocol};
 use crate::dialect::{self, PLAIN_SUBPROTOCOL, V1_SUBPROTOCOL};
 use crate::log;
-use crate::outlet::Outlet;
-use rupor_hub::{Kind, Refused, is_channel_name};
+use crate::outlet::{Outlet, Verdict};
+use rupor_hub::{Kind, Refused, is_channel_name, is_user_name};
 use rupor_proto::handshake::select_subprotocol;
 use rupor_server::{Admit, Refusal, UpgradeRequest};
 use std::fmt;
@@ -43,6 +43,8 @@ pub(crate) struct Admitted {
     pub(super) outlet: Option<Arc<dyn Outlet>>,
     /// Its path, for the application.
     pub(super) path: Box<str>,
+    /// The request, for an application that wants it.
+    pub(super) request: Option<Box<UpgradeRequest>>,
 }
 
 /// A cookie is as good as a password: it is in no log.
@@ -108,6 +110,7 @@ impl Admission {
             channels,
             outlet,
             path,
+            request: None,
         };
         Ok(rupor_server::Admitted::new(admitted).subprotocol(subprotocol))
     }
@@ -140,6 +143,43 @@ impl Admission {
             .filter(|name| !is_token_subprotocol(name))
             .collect();
         select_subprotocol(offered, &known)
+    }
+
+    /// Asks the application, which may know better who it is.
+    async fn ask(
+        &self,
+        outlet: &dyn Outlet,
+        request: &UpgradeRequest,
+        admitted: &mut Admitted,
+    ) -> Result<(), Refusal> {
+        let identity = admitted.identity.as_ref();
+        let user = identity.and_then(|identity| identity.user.clone());
+        let (user, channels) = match outlet.admit(request, user.as_deref()).await {
+            Verdict::Accept { user, channels } => (user, channels),
+            Verdict::Refuse { status, reason } => return Err(Refusal::new(status, reason)),
+        };
+        let limits = &self.gateway.settings().limits;
+        let is_name = |user: &String| is_user_name(user, limits.user_name_bytes_max);
+        let is_channel = |name: &String| is_channel_name(name, limits.channel_name_bytes_max);
+        if !user.iter().all(is_name) || !channels.iter().all(is_channel) {
+            tracing::warn!(
+                "an application named a user or a channel at an upgrade that can be none"
+            );
+            return Err(Refusal::new(500, "the handlers gave a name that is none"));
+        }
+        if let Some(user) = user {
+            let expires_at = identity.and_then(|identity| identity.expires_at);
+            let user = Some(user.into());
+            admitted.identity = Some(Identity { user, expires_at });
+        }
+        // How many it may have is checked when it enters.
+        let known = &mut admitted.channels;
+        for channel in channels {
+            if known.iter().all(|known| **known != *channel) {
+                known.push(channel.into());
+            }
+        }
+        Ok(())
     }
 
     fn channels(&self, query: &str, identity: Option<&Identity>) -> Result<Vec<Arc<str>>, Refusal> {
@@ -183,7 +223,7 @@ impl Admit for Admission {
         &self,
         request: UpgradeRequest,
     ) -> Result<rupor_server::Admitted<Admitted>, Refusal> {
-        self.decide(&request).inspect_err(|refusal| {
+        let decided = self.decide(&request).inspect_err(|refusal| {
             // The path only: a query may hold a token.
             tracing::debug!(
                 remote = %request.remote,
@@ -192,7 +232,14 @@ impl Admit for Admission {
                 reason = refusal.reason,
                 "upgrade refused"
             );
-        })
+        });
+        let mut admitted = decided?;
+        if let Some(outlet) = admitted.admission.outlet.clone() {
+            self.ask(&*outlet, &request, &mut admitted.admission)
+                .await?;
+            admitted.admission.request = outlet.wants_request().then(|| Box::new(request));
+        }
+        Ok(admitted)
     }
 }
 

@@ -1,12 +1,13 @@
 //! What an application is lent while it is called: the worker's connection and the gateway, as one.
 
-use super::{ConnectionId, Gateway, Publish, PublishError, hub_id};
+use super::{ConnectionId, Gateway, Publish, PublishError, Target, hub_id, server_id};
 use crate::dialect::{self, Address};
 use crate::outlet::Conversation;
 use futures_util::FutureExt as _;
-use rupor_hub::Kind;
-use rupor_proto::{CloseCode, Message};
+use rupor_hub::{Command, Kind, Publication};
+use rupor_proto::{CloseCode, Frame, Message};
 use rupor_server::Connection;
+use std::sync::Arc;
 
 /// A call of an application.
 pub(super) struct Talk<'t, 'c> {
@@ -64,6 +65,71 @@ impl Conversation for Talk<'_, '_> {
 }
 
 impl Gateway {
+    /// Sends to one connection, in its dialect; one that is gone makes it void.
+    ///
+    /// # Errors
+    /// A full inbox; nothing was sent.
+    pub(crate) fn send(&self, to: ConnectionId, message: Message<'_>) -> Result<(), PublishError> {
+        match message {
+            Message::Text(text) => self.apply(Command::Publish {
+                target: Target::Connection(to),
+                exclude: None,
+                publication: Publication {
+                    text: text.into(),
+                    compress: true,
+                    key: None,
+                },
+            }),
+            // No dialect has a form of its own for it.
+            Message::Binary(_) => self
+                .carry_out(Vec::new(), Some((to, Frame::new(message))))
+                .map(|()| 1),
+        }
+        .map(drop)
+    }
+
+    /// Begins the closing handshake of one connection.
+    ///
+    /// # Errors
+    /// The code is none that an application may use (1000, 1011, 3000 to 4999; RFC 6455 §7.4), the reason is over 123
+    /// bytes (§5.5), or a worker's inbox is full.
+    pub(crate) fn close_connection(
+        &self,
+        connection: ConnectionId,
+        code: CloseCode,
+        reason: &str,
+    ) -> Result<(), PublishError> {
+        if !matches!(code.as_u16(), 1000 | 1011 | 3000..=4999) {
+            return Err(PublishError::BadCloseCode);
+        }
+        if reason.len() > rupor_proto::Connection::CLOSE_REASON_BYTES_MAX {
+            return Err(PublishError::CloseReasonTooLong);
+        }
+        let server = self.server.get().ok_or(PublishError::Unavailable)?;
+        server
+            .close(server_id(connection), code, reason)
+            .map_err(|_| PublishError::Overloaded)
+    }
+
+    /// Says who a connection is that was nobody yet.
+    ///
+    /// # Errors
+    /// It is somebody else already, has too many connections, or the name is none.
+    pub(crate) fn identify(
+        &self,
+        connection: ConnectionId,
+        user: Arc<str>,
+    ) -> Result<(), PublishError> {
+        let identify = Command::Identify { connection, user };
+        self.hub().apply(identify, &mut Vec::new())?;
+        Ok(())
+    }
+
+    /// Who a connection is now.
+    pub(super) fn user_of(&self, connection: ConnectionId) -> Option<Arc<str>> {
+        self.hub().user_of(connection).cloned()
+    }
+
     /// Publishes from a thread that cannot wait: how many connections it is for, or `None` when the broker will know
     /// that later.
     pub(super) fn publish_now(&self, publish: Publish) -> Result<Option<usize>, PublishError> {

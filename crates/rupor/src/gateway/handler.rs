@@ -20,7 +20,8 @@ use crate::log;
 use crate::outlet::Outlet;
 use rupor_hub::{Kind, Refused};
 use rupor_proto::{Close, Frame, Message};
-use rupor_server::{Connection, Handle, Handler, Topic};
+use rupor_server::{Connection, Handle, Handler, Topic, UpgradeRequest};
+use std::mem::take;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -73,6 +74,8 @@ impl Drop for Entering<'_> {
 struct Entry {
     cookie: Option<Arc<str>>,
     channels: Vec<Arc<str>>,
+    /// For an application that wants it.
+    request: Option<Box<UpgradeRequest>>,
 }
 
 /// How far a connection has come.
@@ -103,7 +106,7 @@ impl WorkerHandler {
         &self,
         connection: &mut Connection<'_>,
         state: &State,
-        entry: Entry,
+        entry: &mut Entry,
     ) -> Result<(), Closing> {
         if let Some(topic) = self.everybody.get(usize::from(state.kind.0))
             && !connection.subscribe(topic)
@@ -111,17 +114,19 @@ impl WorkerHandler {
             return Err(OVERLOADED);
         }
         let id = hub_id(connection.id());
-        let Entry { cookie, channels } = entry;
+        let (cookie, channels) = (entry.cookie.take(), take(&mut entry.channels));
         self.gateway
             .open(id, state.kind, state.user.clone(), cookie, channels)
             .map_err(closing)
     }
 
     /// The connection is known as far as it has to be: the application hears of it.
-    fn begin(&self, connection: &mut Connection<'_>, state: &mut State) {
+    fn begin(&self, connection: &mut Connection<'_>, state: &mut State, entry: Entry) {
         state.phase = Phase::Open;
         self.set_expiry(connection, state);
-        self.with_outlet(connection, state, |outlet, talk| outlet.on_open(talk));
+        self.with_outlet(connection, state, |outlet, talk| {
+            outlet.on_open(talk, entry.request);
+        });
     }
 
     fn with_outlet(
@@ -220,14 +225,15 @@ impl WorkerHandler {
         identity: Identity,
         id: Option<&Id>,
     ) {
-        let Some(entry) = state.waiting.take() else {
+        let Some(mut entry) = state.waiting.take() else {
             return;
         };
         state.user = identity.user;
         state.expires_at = identity.expires_at;
-        let may = |channel: &Arc<str>| self.check(Right::Subscribe, channel, state).is_ok();
+        let number = hub_id(connection.id());
+        let may = |channel: &Arc<str>| self.check(Right::Subscribe, channel, state, number).is_ok();
         let entered = if entry.channels.iter().all(may) {
-            self.enter(connection, state, *entry)
+            self.enter(connection, state, &mut entry)
         } else {
             Err(FORBIDDEN)
         };
@@ -238,7 +244,7 @@ impl WorkerHandler {
             user: state.user.as_deref(),
         };
         Self::answer(connection, state.kind, &answer, id);
-        self.begin(connection, state);
+        self.begin(connection, state, *entry);
     }
 
     fn carry_out(
@@ -253,7 +259,7 @@ impl WorkerHandler {
         let mut answer = |answer| Self::answer(connection, state.kind, &answer, id);
         match asked {
             Asked::Subscribe(channel) => {
-                self.check(Right::Subscribe, &channel, state)?;
+                self.check(Right::Subscribe, &channel, state, number)?;
                 let subscribed = Answer::Subscribed { channel: &channel };
                 let frame = frame_of(state.kind, &subscribed, id);
                 if !gateway.change(number, &channel, Change::Subscribe, frame)? {
@@ -268,7 +274,7 @@ impl WorkerHandler {
                 }
             }
             Asked::Publish { channel, text } => {
-                self.check(Right::Publish, &channel, state)?;
+                self.check(Right::Publish, &channel, state, number)?;
                 let target = Target::Channel(channel.into());
                 let publish = Publish {
                     target,
@@ -292,9 +298,18 @@ impl WorkerHandler {
         Ok(())
     }
 
-    fn check(&self, right: Right, channel: &str, state: &State) -> Result<(), Denied> {
+    fn check(
+        &self,
+        right: Right,
+        channel: &str,
+        state: &State,
+        connection: ConnectionId,
+    ) -> Result<(), Denied> {
         let rules = &self.gateway.settings().channels;
-        if allows(rules, right, channel, state.user.as_deref()) {
+        // Handlers may have said later who it is.
+        let known_later = || self.gateway.user_of(connection);
+        let user = state.user.clone().or_else(known_later);
+        if allows(rules, right, channel, user.as_deref()) {
             return Ok(());
         }
         Err(match right {
@@ -339,14 +354,19 @@ impl Handler for WorkerHandler {
             channels,
             outlet,
             path,
+            request,
         } = admitted;
         let _entering = Entering {
             gateway: &self.gateway,
             connection: hub_id(connection.id()),
         };
-        let entry = Entry { cookie, channels };
+        let entry = Entry {
+            cookie,
+            channels,
+            request,
+        };
         let phase = Phase::Unidentified;
-        let (user, expires_at, entry, waiting) = match identity {
+        let (user, expires_at, mut entry, waiting) = match identity {
             Some(Identity { user, expires_at }) => (user, expires_at, Some(entry), None),
             None => (None, None, None, Some(Box::new(entry))),
         };
@@ -359,8 +379,7 @@ impl Handler for WorkerHandler {
             outlet,
             path,
         };
-        let identified = entry.is_some();
-        if let Some(entry) = entry
+        if let Some(entry) = &mut entry
             && let Err(closing) = self.enter(connection, &state, entry)
         {
             Self::refuse(connection, &mut state, closing);
@@ -372,8 +391,8 @@ impl Handler for WorkerHandler {
             user: state.user.as_deref(),
         };
         Self::answer(connection, kind, &welcome, None);
-        if identified {
-            self.begin(connection, &mut state);
+        if let Some(entry) = entry {
+            self.begin(connection, &mut state, entry);
         } else {
             connection.set_timer(self.gateway.settings().identify_deadline);
         }
@@ -433,7 +452,9 @@ impl Handler for WorkerHandler {
         );
         self.gateway.close(hub_id(connection.id()));
         if state.phase == Phase::Open {
-            self.with_outlet(connection, &state, |outlet, talk| outlet.on_close(talk));
+            self.with_outlet(connection, &state, |outlet, talk| {
+                outlet.on_close(talk, close);
+            });
         }
     }
 

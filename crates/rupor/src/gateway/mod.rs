@@ -23,6 +23,7 @@ mod types;
 
 pub(crate) use admission::{Admission, Admitted};
 pub(crate) use clock::Clock;
+pub(crate) use close::OVERLOADED;
 pub(crate) use error::PublishError;
 pub(crate) use handler::WorkerHandler;
 pub(crate) use rules::path_match;
@@ -92,7 +93,8 @@ impl Change {
 impl Gateway {
     /// A gateway with nobody on it. It sends nothing before it is attached to a server.
     pub(crate) fn new(settings: Settings) -> Arc<Self> {
-        let routes = Routes::new(&settings.applications, &settings.clock);
+        let php = settings.php.as_ref();
+        let routes = Routes::new(&settings.applications, &settings.clock, php);
         Self::with(settings, routes, |node| Box::new(Memory::new(node)))
     }
 
@@ -174,10 +176,6 @@ impl Gateway {
     ///
     /// # Errors
     /// The hub's reason, or a full inbox; then nothing has changed.
-    #[allow(
-        dead_code,
-        reason = "the applications built in need it not; those on PHP workers will"
-    )]
     pub(crate) fn unsubscribe(
         &self,
         connection: ConnectionId,

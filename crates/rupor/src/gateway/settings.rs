@@ -3,7 +3,9 @@
 use super::Clock;
 use super::effects::topic_bytes_max;
 use crate::config::{ApplicationRule, ChannelRule, Config, Mode};
+use crate::outlet::Php;
 use rupor_hub::Limits;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a gateway is made with.
@@ -15,6 +17,8 @@ pub(crate) struct Settings {
     pub(crate) channels: Vec<ChannelRule>,
     /// What answers on which path; the longest rule that matches decides.
     pub(crate) applications: Vec<ApplicationRule>,
+    /// What runs handlers in PHP.
+    pub(crate) php: Option<Arc<Php>>,
     /// Subprotocols by preference, besides `rupor.v1`.
     pub(crate) subprotocols: Vec<String>,
     /// The cookie whose value finds a connection.
@@ -33,6 +37,7 @@ impl Default for Settings {
             limits: Limits::default(),
             channels: Vec::new(),
             applications: Vec::new(),
+            php: None,
             subprotocols: Vec::new(),
             cookie_name: "PHPSESSID".to_owned(),
             loopback_hosts_only: false,
@@ -49,6 +54,7 @@ impl Settings {
             limits: config.hub.clone(),
             channels: config.channels.clone(),
             applications: config.applications.clone(),
+            php: config.php.clone().map(Php::new).map(Arc::new),
             subprotocols: config.subprotocols.clone(),
             loopback_hosts_only: config.mode == Mode::Demo,
             identify_deadline: config.identify_deadline,

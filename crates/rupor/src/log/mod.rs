@@ -68,9 +68,31 @@ pub(crate) fn peer(text: &str) -> String {
     shown
 }
 
+/// Makes a line that a handler printed safe to log: it may hold what a peer chose. Control characters and marks that turn
+/// the direction of text are escaped; letters of all languages stay.
+pub(crate) fn printed(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if turns || (character.is_control() && character != '\t') {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{PEER_TEXT_BYTES_MAX, peer};
+    use super::{PEER_TEXT_BYTES_MAX, peer, printed};
+
+    #[test]
+    fn what_handlers_print_stays_readable_and_harmless() {
+        let text = "PHP Warning:  \"ключ\" \u{1b}[2J \u{202e}abc\r";
+        let shown = "PHP Warning:  \"ключ\" \\u{1b}[2J \\u{202e}abc\\r";
+        assert_eq!(printed(text), shown);
+    }
 
     #[test]
     fn text_of_a_peer_is_escaped() {

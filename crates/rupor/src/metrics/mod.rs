@@ -8,6 +8,7 @@ mod table;
 
 use crate::gateway::{Counts, Gateway};
 use crate::inlet::lines;
+use crate::outlet::PhpCounts;
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse as _;
@@ -44,6 +45,7 @@ struct Snapshot {
     server: Stats,
     gateway: Counts,
     lines: lines::Counts,
+    php: PhpCounts,
     started_at: u64,
 }
 
@@ -55,6 +57,13 @@ pub(crate) fn router(sources: Sources) -> Router {
         let snapshot = Snapshot {
             server: sources.server.get().map(Handle::stats).unwrap_or_default(),
             gateway: sources.gateway.counts(),
+            php: sources
+                .gateway
+                .settings()
+                .php
+                .as_ref()
+                .map(|php| php.counts())
+                .unwrap_or_default(),
             lines: sources.lines.counts(),
             started_at,
         };

@@ -314,4 +314,33 @@ pub(super) static METRICS: &[Metric] = &[
         "Answers dropped because the writer did not read them; their lines were taken",
         |s| one(s.lines.answers_dropped),
     ),
+    gauge("php_workers", "PHP processes that run and are ready", |s| {
+        one(s.php.running)
+    }),
+    counter("php_worker_ends", "PHP processes that ended, by why", |s| {
+        by("reason", s.php.ends.iter().copied())
+    }),
+    gauge(
+        "php_events_waiting",
+        "Events that wait for a PHP process",
+        |s| count(s.php.waiting),
+    ),
+    counter("php_events", "Events handled by PHP processes", |s| {
+        one(s.php.events)
+    }),
+    counter(
+        "php_events_failed",
+        "Events whose PHP process ended while it was handling them; they are not tried again",
+        |s| one(s.php.events_failed),
+    ),
+    counter(
+        "php_events_dropped",
+        "Events that were dropped because too many wait, by what they were; a connection whose event it was is closed with 1013",
+        |s| by("event", s.php.dropped.iter().copied()),
+    ),
+    counter(
+        "php_commands_refused",
+        "Commands of PHP processes that could not be carried out; the log has each",
+        |s| one(s.php.commands_refused),
+    ),
 ];

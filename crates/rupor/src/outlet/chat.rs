@@ -25,7 +25,8 @@
 
 use super::{Conversation, Outlet};
 use crate::gateway::{Clock, ConnectionId, Publish, PublishError, Target};
-use rupor_proto::Message;
+use rupor_proto::{Close, Message};
+use rupor_server::UpgradeRequest;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -184,7 +185,7 @@ impl Chat {
 }
 
 impl Outlet for Chat {
-    fn on_open(&self, conversation: &mut dyn Conversation) {
+    fn on_open(&self, conversation: &mut dyn Conversation, _: Option<Box<UpgradeRequest>>) {
         if conversation.path() == JOIN_AT_OPENING
             && let Err(not_taken) = self.state().join(conversation)
         {
@@ -198,7 +199,7 @@ impl Outlet for Chat {
         }
     }
 
-    fn on_close(&self, conversation: &mut dyn Conversation) {
+    fn on_close(&self, conversation: &mut dyn Conversation, _: &Close) {
         self.state().leave(conversation);
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! An [`Outlet`] is called on the worker thread that owns the connection and must not block. It answers through the
 //! [`Conversation`] that it is lent for the call, or later, from any thread, through the
-//! [`Gateway`](crate::gateway::Gateway) with the connection's number: `publish` to it, `subscribe`, `unsubscribe`,
-//! `disconnect`. That is the seam for PHP workers, php-fpm and webhooks: such an outlet puts the message into a bounded
-//! queue of its own, returns, and answers when the answer is there.
+//! [`Gateway`](crate::gateway::Gateway) with the connection's number: `send` to it, `subscribe`, `unsubscribe`,
+//! `close_connection`. So do the handlers in PHP ([`Php`]): such an outlet puts the message into a bounded queue of its own,
+//! returns, and answers when the answer is there.
 //!
 //! Where no outlet answers on a path, browsers only listen: what they send is dropped, counted
 //! ([`Counts::dropped_no_application`](crate::gateway::Counts)) and logged at level `debug`.
@@ -14,29 +14,77 @@
 
 mod chat;
 mod echo;
+mod php;
 mod routes;
 
 pub(crate) use chat::Chat;
 pub(crate) use echo::Echo;
+pub(crate) use php::{Counts as PhpCounts, Php, Running as PhpRunning};
 pub(crate) use routes::Routes;
 
 use crate::gateway::{ConnectionId, Publish, PublishError};
-use rupor_proto::{CloseCode, Message};
+use futures_util::future::{BoxFuture, ready};
+use rupor_proto::{Close, CloseCode, Message};
+use rupor_server::UpgradeRequest;
 use std::fmt;
+
+/// What an application says about an upgrade.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It may pass.
+    Accept {
+        /// Who it is, whatever was known before.
+        user: Option<String>,
+        /// It is subscribed to these.
+        channels: Vec<String>,
+    },
+    /// It may not.
+    Refuse {
+        /// The HTTP status.
+        status: u16,
+        /// What is said about it.
+        reason: String,
+    },
+}
+
+impl Verdict {
+    /// It may pass as it is.
+    pub(crate) fn pass() -> Self {
+        Self::Accept {
+            user: None,
+            channels: Vec::new(),
+        }
+    }
+}
 
 /// An application. One instance serves all connections on its paths, on all workers.
 pub(crate) trait Outlet: fmt::Debug + Send + Sync {
+    /// Whether an upgrade may pass, as far as this application is concerned. Not called on a worker thread: it may wait.
+    fn admit<'a>(
+        &'a self,
+        request: &'a UpgradeRequest,
+        user: Option<&'a str>,
+    ) -> BoxFuture<'a, Verdict> {
+        let _ = (request, user);
+        Box::pin(ready(Verdict::pass()))
+    }
+
+    /// Whether `on_open` wants the request; it is kept until then only for those that do.
+    fn wants_request(&self) -> bool {
+        false
+    }
+
     /// A connection opened and is known as far as it has to be.
-    fn on_open(&self, conversation: &mut dyn Conversation) {
-        let _ = conversation;
+    fn on_open(&self, conversation: &mut dyn Conversation, request: Option<Box<UpgradeRequest>>) {
+        let _ = (conversation, request);
     }
 
     /// A message came from it.
     fn on_message(&self, conversation: &mut dyn Conversation, message: Message<'_>);
 
     /// It is gone: sending to it does nothing any more. Comes once for every `on_open`.
-    fn on_close(&self, conversation: &mut dyn Conversation) {
-        let _ = conversation;
+    fn on_close(&self, conversation: &mut dyn Conversation, close: &Close) {
+        let _ = (conversation, close);
     }
 }
 
@@ -63,9 +111,5 @@ pub(crate) trait Conversation {
     /// Publishes. `Err` is what is known now; a broker that answers later refuses in the log.
     fn publish(&mut self, publish: Publish) -> Result<(), PublishError>;
     /// Begins the closing handshake.
-    #[allow(
-        dead_code,
-        reason = "the applications built in need it not; those on PHP workers will"
-    )]
     fn close(&mut self, code: CloseCode, reason: &str);
 }

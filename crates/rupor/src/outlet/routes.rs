@@ -1,6 +1,6 @@
 //! Which application answers on which path.
 
-use super::{Chat, Echo, Outlet};
+use super::{Chat, Echo, Outlet, Php};
 use crate::config::{Application, ApplicationRule};
 use crate::gateway::{Clock, path_match};
 use std::sync::Arc;
@@ -20,19 +20,25 @@ struct Route {
 
 impl Routes {
     /// The applications of a configuration.
-    pub(crate) fn new(rules: &[ApplicationRule], clock: &Clock) -> Self {
+    pub(crate) fn new(rules: &[ApplicationRule], clock: &Clock, php: Option<&Arc<Php>>) -> Self {
         let chat: Arc<dyn Outlet> = Arc::new(Chat::new(clock.clone()));
         let echo: Arc<dyn Outlet> = Arc::new(Echo);
-        let route = |rule: &ApplicationRule| Route {
-            path: rule.path.clone(),
-            outlet: Arc::clone(match rule.application {
-                Application::Chat => &chat,
-                Application::Echo => &echo,
-            }),
-            subprotocols: rule.subprotocols.clone(),
+        let php = php.map(|php| Arc::clone(php) as Arc<dyn Outlet>);
+        let route = |rule: &ApplicationRule| {
+            let outlet = match rule.application {
+                Application::Chat => Some(&chat),
+                Application::Echo => Some(&echo),
+                // The configuration names it only where there is one.
+                Application::Php => php.as_ref(),
+            };
+            Some(Route {
+                path: rule.path.clone(),
+                outlet: Arc::clone(outlet?),
+                subprotocols: rule.subprotocols.clone(),
+            })
         };
         Self {
-            routes: rules.iter().map(route).collect(),
+            routes: rules.iter().filter_map(route).collect(),
         }
     }
 

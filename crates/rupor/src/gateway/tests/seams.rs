@@ -5,6 +5,7 @@ use crate::broker::{Broker, Memory, Node, Receipts};
 use crate::outlet::{Conversation, Outlet, Routes};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use rupor_proto::Message;
+use rupor_server::UpgradeRequest;
 use std::sync::{Mutex, Weak, mpsc};
 
 /// Takes publications at the call, as a broker must, and answers a little later, as one over a network does.
@@ -34,7 +35,7 @@ impl Broker for Late {
 
 #[test]
 fn a_broker_that_answers_later_is_not_waited_for_on_a_worker() {
-    let routes = Routes::new(&[], &settings().clock);
+    let routes = Routes::new(&[], &settings().clock, None);
     let gateway = Gateway::with(settings(), routes, Late::boxed);
     let site = Site::of(gateway, &config::Auth::None, Limits::default());
     let mut client = site.connect_v1("/?user=anna&channel=lobby");
@@ -153,7 +154,7 @@ fn an_application_may_answer_later_from_any_thread() {
 struct Faulty;
 
 impl Outlet for Faulty {
-    fn on_open(&self, conversation: &mut dyn Conversation) {
+    fn on_open(&self, conversation: &mut dyn Conversation, _: Option<Box<UpgradeRequest>>) {
         assert_ne!(conversation.path(), "/open", "a fault at opening");
     }
 

@@ -1,7 +1,7 @@
 //! The chat against a recording of what it does; with sockets it is tested in `gateway/tests`.
 
 use super::*;
-use rupor_proto::CloseCode;
+use rupor_proto::{CloseCode, Initiator};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -84,6 +84,16 @@ fn chat() -> (Chat, Arc<AtomicU64>) {
     )
 }
 
+fn close() -> Close {
+    Close {
+        code: CloseCode::NORMAL,
+        reason: String::new(),
+        initiator: Initiator::Peer,
+        clean: true,
+        error: None,
+    }
+}
+
 fn say(chat: &Chat, talk: &mut Talk, text: &str) {
     chat.on_message(talk, Message::Text(text));
 }
@@ -92,7 +102,7 @@ fn say(chat: &Chat, talk: &mut Talk, text: &str) {
 fn on_chat_one_joins_at_opening() {
     let (chat, _) = chat();
     let mut anna = Talk::new(1, "anna", "/chat");
-    chat.on_open(&mut anna);
+    chat.on_open(&mut anna, None);
     let hello = json!({
         "type": "hello", "you": "anna", "connection": "0000000000000001",
         "online": ["anna"], "history": [],
@@ -107,7 +117,7 @@ fn on_chat_one_joins_at_opening() {
 fn elsewhere_one_joins_with_the_first_line_and_hears_nothing_before() {
     let (chat, _) = chat();
     let mut anna = Talk::new(1, "anna", "/");
-    chat.on_open(&mut anna);
+    chat.on_open(&mut anna, None);
     assert_eq!(
         (anna.told.len(), anna.subscribed, anna.published.len()),
         (0, 0, 0)
@@ -129,9 +139,9 @@ fn elsewhere_one_joins_with_the_first_line_and_hears_nothing_before() {
 fn a_name_joins_and_leaves_once_however_many_connections_it_has() {
     let (chat, _) = chat();
     let mut tabs = [Talk::new(1, "anna", "/chat"), Talk::new(2, "anna", "/chat")];
-    tabs.iter_mut().for_each(|tab| chat.on_open(tab));
+    tabs.iter_mut().for_each(|tab| chat.on_open(tab, None));
     assert_eq!((tabs[0].published.len(), tabs[1].published.len()), (1, 0));
-    tabs.iter_mut().for_each(|tab| chat.on_close(tab));
+    tabs.iter_mut().for_each(|tab| chat.on_close(tab, &close()));
     assert_eq!((tabs[0].published.len(), tabs[1].published.len()), (1, 1));
     let leave = json!({"type": "leave", "user": "anna", "online": 0});
     assert_eq!(tabs[1].published[0].0, leave);
@@ -143,9 +153,11 @@ fn a_name_joins_and_leaves_once_however_many_connections_it_has() {
 fn who_has_no_name_is_a_guest_of_a_free_name() {
     let (chat, _) = chat();
     let mut named = Talk::new(1, "guest-1", "/chat");
-    chat.on_open(&mut named);
+    chat.on_open(&mut named, None);
     let mut guests = [Talk::new(2, "", "/chat"), Talk::new(3, "", "/chat")];
-    guests.iter_mut().for_each(|guest| chat.on_open(guest));
+    guests
+        .iter_mut()
+        .for_each(|guest| chat.on_open(guest, None));
     assert_eq!(guests[0].told[0]["you"], "guest-2");
     assert_eq!(guests[1].told[0]["you"], "guest-3");
     assert_eq!(
@@ -163,7 +175,7 @@ fn history_keeps_the_last_lines() {
         say(&chat, &mut anna, &line.to_string());
     }
     let mut boris = Talk::new(2, "boris", "/chat");
-    chat.on_open(&mut boris);
+    chat.on_open(&mut boris, None);
     let history = boris.told[0]["history"].as_array().unwrap();
     assert_eq!(history.len(), HISTORY_LINES_MAX);
     assert_eq!(history[0]["text"], "1");
@@ -177,7 +189,7 @@ fn history_keeps_the_last_lines() {
 fn a_flood_is_stopped_and_may_go_on_later() {
     let (chat, now_ms) = chat();
     let mut anna = Talk::new(1, "anna", "/chat");
-    chat.on_open(&mut anna);
+    chat.on_open(&mut anna, None);
     for _ in 0..LINES_BURST + 1 {
         say(&chat, &mut anna, "spam");
     }
@@ -202,7 +214,7 @@ fn a_flood_is_stopped_and_may_go_on_later() {
 fn what_is_no_line_is_refused_and_the_sender_told() {
     let (chat, _) = chat();
     let mut anna = Talk::new(1, "anna", "/chat");
-    chat.on_open(&mut anna);
+    chat.on_open(&mut anna, None);
     say(&chat, &mut anna, &"x".repeat(LINE_BYTES_MAX));
     assert_eq!(anna.published.len(), 2);
     say(&chat, &mut anna, &"x".repeat(LINE_BYTES_MAX + 1));
@@ -229,17 +241,14 @@ fn what_is_no_line_is_refused_and_the_sender_told() {
 fn the_chat_and_its_list_of_names_have_limits() {
     let (chat, _) = chat();
     for connection in 0..MEMBERS_MAX as u64 {
-        chat.on_open(&mut Talk::new(
-            connection,
-            &format!("user{connection:05}"),
-            "/chat",
-        ));
+        let mut talk = Talk::new(connection, &format!("user{connection:05}"), "/chat");
+        chat.on_open(&mut talk, None);
     }
     let mut late = Talk::new(MEMBERS_MAX as u64, "zoe", "/chat");
-    chat.on_open(&mut late);
+    chat.on_open(&mut late, None);
     assert_eq!(late.error(), "the chat is full: come back later");
-    chat.on_close(&mut Talk::new(0, "user00000", "/chat"));
-    chat.on_open(&mut late);
+    chat.on_close(&mut Talk::new(0, "user00000", "/chat"), &close());
+    chat.on_open(&mut late, None);
     let online = late.told[1]["online"].as_array().unwrap();
     assert_eq!(online.len(), ONLINE_NAMES_MAX);
     assert_eq!(

@@ -1,0 +1,246 @@
+//! `[php]`: the processes that handlers run in, as options, and what they come to.
+
+use super::error::{ConfigError, Problem};
+use super::options::{Default, Definition, Shape};
+use super::types::{FailedEvent, Mode, PhpConfig, PhpKey};
+use super::{build::Values, parse};
+use std::fs::File;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Heading that they stand under.
+const HANDLERS: &str = "Handlers in PHP";
+/// Most worker processes.
+const WORKERS_MAX: u64 = 1024;
+/// Most events and bytes that a number here takes.
+const NUMBER_MAX: u64 = u32::MAX as u64;
+/// What `php.exec_ttl` may be.
+const EXEC_TTL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
+
+/// Every option of the table.
+pub(super) fn definitions() -> impl Iterator<Item = &'static Definition> {
+    OPTIONS.iter()
+}
+
+/// What runs the handlers; `None`: there are none.
+pub(super) fn php(values: &Values<'_>) -> Result<Option<PhpConfig>, ConfigError> {
+    let number = |key, min, max| {
+        let parsed = values.optional(key, |text| parse::count(text, min, max))?;
+        Ok(parsed.and_then(|number| usize::try_from(number).ok()))
+    };
+    let key = [("connection", PhpKey::Connection), ("path", PhpKey::Path)];
+    let failed_event = [
+        ("ignore", FailedEvent::Ignore),
+        ("close", FailedEvent::Close),
+    ];
+    let (shortest, longest) = EXEC_TTL;
+    let config = PhpConfig {
+        script: PathBuf::new(),
+        binary: values
+            .located("php.binary")
+            .map_or_else(String::new, |it| it.text.clone()),
+        workers: number("php.workers", 1, WORKERS_MAX)?
+            .and_then(NonZeroUsize::new)
+            .unwrap_or(NonZeroUsize::MIN),
+        key: values
+            .optional("php.key", |text| parse::choice(text, &key))?
+            .unwrap_or(PhpKey::Connection),
+        max_jobs: values
+            .optional("php.max_jobs", |text| parse::count(text, 0, NUMBER_MAX))?
+            .unwrap_or(0),
+        exec_ttl: values
+            .optional("php.exec_ttl", |text| {
+                parse::duration(text, shortest, longest)
+            })?
+            .unwrap_or(longest),
+        max_worker_memory: values
+            .optional("php.max_worker_memory", |text| {
+                parse::bytes(text, 0, NUMBER_MAX)
+            })?
+            .unwrap_or(0),
+        failed_event: values
+            .optional("php.failed_event", |text| {
+                parse::choice(text, &failed_event)
+            })?
+            .unwrap_or(FailedEvent::Ignore),
+        events_max: values.limit("limits.php_queue_events_max")?,
+        bytes_max: values.limit("limits.php_queue_bytes_max")?,
+    };
+    // Last, so that a slip in the table is named also where there are no handlers.
+    let Some(script) = values.located("php.script") else {
+        return Ok(None);
+    };
+    // A folder can be opened, but not be run.
+    let file = File::open(&script.text).and_then(|file| file.metadata());
+    match file {
+        Ok(file) if file.is_file() => {}
+        Ok(_) => {
+            let what = format!("{} is no file", parse::shown(&script.text));
+            let fix = "name the PHP file with your handlers";
+            return Err(Problem::new(what, fix).at(&script.origin));
+        }
+        Err(error) => {
+            let what = format!("{} cannot be read: {error}", parse::shown(&script.text));
+            let fix = "name the PHP file with your handlers (--php FILE), readable for the user that runs rupor";
+            return Err(Problem::new(what, fix).at(&script.origin));
+        }
+    }
+    let script = PathBuf::from(&script.text);
+    Ok(Some(PhpConfig { script, ..config }))
+}
+
+const fn option(
+    key: &'static str,
+    shape: Shape,
+    form: &'static str,
+    default: Default,
+    help: &'static str,
+) -> Definition {
+    Definition {
+        key,
+        shape,
+        form,
+        default,
+        modes: &[Mode::Demo, Mode::Serve],
+        section: HANDLERS,
+        help,
+        example: "",
+    }
+}
+
+static OPTIONS: &[Definition] = &[
+    Definition {
+        example: "script = \"/srv/site/handlers.php\"",
+        ..option(
+            "php.script",
+            Shape::Text,
+            "FILE",
+            Default::Explained("no handlers in PHP"),
+            "The file with `onOpen`, `onMessage` and `onClose` (clients/php/README.md). It answers on every path that no other \
+             application has, or where `[[application]]` says `name = \"php\"`. SIGHUP starts new processes, which read it \
+             again, and no connection notices",
+        )
+    },
+    option(
+        "php.workers",
+        Shape::Number,
+        "N",
+        Default::Value("1"),
+        "Processes, from 1 to 1024. All events of a connection go to one of them. With one, handlers may keep what belongs \
+         to several connections in variables",
+    ),
+    option(
+        "php.key",
+        Shape::Text,
+        "connection|path",
+        Default::Value("connection"),
+        "What decides which process a connection goes to. `path`: all connections of a path are in one process, as a game \
+         in its room",
+    ),
+    option(
+        "php.binary",
+        Shape::Text,
+        "PROGRAM",
+        Default::Value("php"),
+        "The PHP that runs the handlers, by path or by name",
+    ),
+    option(
+        "php.exec_ttl",
+        Shape::Text,
+        "TIME",
+        Default::Value("30s"),
+        "How long an event may take. Over it the process is ended and another one started",
+    ),
+    option(
+        "php.max_jobs",
+        Shape::Number,
+        "N",
+        Default::Value("0"),
+        "After so many events a process is replaced by a new one. 0: never",
+    ),
+    option(
+        "php.max_worker_memory",
+        Shape::Number,
+        "BYTES",
+        Default::Value("0"),
+        "A process with more resident memory is replaced by a new one. 0: never",
+    ),
+    option(
+        "php.failed_event",
+        Shape::Text,
+        "ignore|close",
+        Default::Value("ignore"),
+        "What a connection hears when a process ended while it was handling its event: nothing, or it is closed with 1011. \
+         Such an event is counted and not tried again",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::source;
+    use std::path::Path;
+
+    fn loaded(file: &str) -> Result<Option<PhpConfig>, String> {
+        let mut layer = source::from_defaults(Mode::Serve);
+        let file = source::from_file(Path::new("rupor.toml"), file).map_err(|e| e.to_string())?;
+        layer.replace_with(file);
+        php(&Values::new(&layer)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn defaults_and_every_option() {
+        assert_eq!(loaded(""), Ok(None));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let script = file.path().display();
+        let defaults = loaded(&format!("[php]\nscript = \"{script}\""))
+            .unwrap()
+            .unwrap();
+        let expected = PhpConfig {
+            script: file.path().to_owned(),
+            binary: "php".to_owned(),
+            workers: NonZeroUsize::MIN,
+            key: PhpKey::Connection,
+            max_jobs: 0,
+            exec_ttl: Duration::from_secs(30),
+            max_worker_memory: 0,
+            failed_event: FailedEvent::Ignore,
+            events_max: 100_000,
+            bytes_max: 64 << 20,
+        };
+        assert_eq!(defaults, expected);
+        let all = format!(
+            "[php]\nscript = \"{script}\"\nworkers = 4\nkey = \"path\"\nbinary = \"/opt/php\"\nexec_ttl = \"1s\"\nmax_jobs = 5\n\
+             max_worker_memory = \"1MiB\"\nfailed_event = \"close\"\n[limits]\nphp_queue_events_max = 7\nphp_queue_bytes_max = 8"
+        );
+        let expected = PhpConfig {
+            binary: "/opt/php".to_owned(),
+            workers: NonZeroUsize::new(4).unwrap(),
+            key: PhpKey::Path,
+            max_jobs: 5,
+            exec_ttl: Duration::from_secs(1),
+            max_worker_memory: 1 << 20,
+            failed_event: FailedEvent::Close,
+            events_max: 7,
+            bytes_max: 8,
+            ..expected
+        };
+        assert_eq!(loaded(&all), Ok(Some(expected)));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_fix() {
+        for (line, problem, fix) in [
+            ("script = \"/nowhere.php\"", "cannot be read", "--php FILE"),
+            ("script = \"/\"", "is no file", "your handlers"),
+            ("workers = 0", "0 is out of range", "from 1 to 1024"),
+            ("key = \"room\"", "room", "connection"),
+            ("exec_ttl = \"1ms\"", "1ms", "from 1s"),
+        ] {
+            let error = loaded(&format!("[php]\n{line}")).unwrap_err();
+            assert!(error.contains(problem) && error.contains(fix), "{error}");
+            assert!(error.contains("rupor.toml:2"), "{error}");
+        }
+    }
+}

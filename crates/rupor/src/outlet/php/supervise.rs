@@ -1,0 +1,155 @@
+//! One worker: its process is started, and another one when it has ended, for as long as the program runs.
+
+use super::process::{Process, is_not_found};
+use super::queue::Lost;
+use super::session::{Ended, Session, not_started};
+use super::stats::End;
+use super::wire::EventKind;
+use super::{Order, Php};
+use crate::config::FailedEvent;
+use crate::gateway::{ConnectionId, Gateway};
+use rupor_proto::CloseCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+/// Waits before the next start after processes that ended soon: the first, and the longest. They double.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
+/// A process that lived so long has not ended soon: the next one starts at once.
+const SOON: Duration = Duration::from_secs(10);
+
+/// Keeps one worker running.
+pub(super) struct Supervisor {
+    number: usize,
+    php: Arc<Php>,
+    gateway: Arc<Gateway>,
+    order: watch::Receiver<Order>,
+}
+
+impl Supervisor {
+    pub(super) fn new(
+        number: usize,
+        php: Arc<Php>,
+        gateway: Arc<Gateway>,
+        order: watch::Receiver<Order>,
+    ) -> Self {
+        Self {
+            number,
+            php,
+            gateway,
+            order,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut start = 0;
+        let mut wait = Duration::ZERO;
+        while !self.order.borrow_and_update().stop {
+            start += 1;
+            let began = Instant::now();
+            let ended = self.one_process(start).await;
+            self.php.stats.ended(ended.end);
+            if !ended.end.is_failure() {
+                wait = Duration::ZERO;
+                continue;
+            }
+            let (first, longest) = BACK_OFF;
+            wait = if began.elapsed() > SOON {
+                Duration::ZERO
+            } else {
+                (wait * 2).clamp(first, longest)
+            };
+            self.warn(&ended, wait);
+            // A reload is a reason to try again at once: the fault may be mended.
+            tokio::select! {
+                () = sleep(wait) => {}
+                _ = self.order.changed() => {}
+            }
+        }
+    }
+
+    async fn one_process(&self, start: u64) -> Ended {
+        let Some(worker) = self.php.workers.get(self.number) else {
+            return not_started(&std::io::ErrorKind::NotFound.into());
+        };
+        let ended = match Process::start(&self.php.config, self.number) {
+            Err(error) => not_started(&error),
+            Ok(process) => {
+                let session = Session::new(&self.php, worker, self.number, &self.gateway, start);
+                session.run(process, self.order.clone()).await
+            }
+        };
+        let lost = worker.queue().end(ended.said_last);
+        self.account(lost);
+        ended
+    }
+
+    /// Events that failed are counted, logged, and their connections hear of it as configured.
+    fn account(&self, lost: Lost) {
+        let Lost { failed, to_close } = lost;
+        if failed.is_empty() {
+            return;
+        }
+        self.php.stats.failed(failed.len());
+        tracing::warn!(
+            worker = self.number,
+            events = failed.len(),
+            "events failed with the PHP worker that was handling them; they are not tried again"
+        );
+        for event in &failed {
+            if event.kind == EventKind::Upgrade {
+                self.php.upgrades.give_up(event.subject);
+            }
+        }
+        for connection in to_close {
+            self.close(connection, "the handlers fail to open this connection");
+        }
+        if self.php.config.failed_event == FailedEvent::Close {
+            let closed = |event: &super::queue::Event| event.kind == EventKind::Close;
+            for event in failed.iter().filter(|event| !closed(event)) {
+                if let Some(connection) = event.connection() {
+                    self.close(connection, "the handlers failed");
+                }
+            }
+        }
+    }
+
+    fn close(&self, connection: ConnectionId, reason: &str) {
+        let closed = self
+            .gateway
+            .close_connection(connection, CloseCode::INTERNAL_ERROR, reason);
+        if let Err(error) = closed {
+            tracing::warn!(%connection, %error, "a connection whose event failed is not closed");
+        }
+    }
+
+    fn warn(&self, ended: &Ended, wait: Duration) {
+        let worker = self.number;
+        let wait_ms = wait.as_millis();
+        let reason = ended.end.name();
+        let status = ended.status.map(|status| status.to_string());
+        let status = status.as_deref().unwrap_or("killed by this program");
+        match (ended.end, ended.status) {
+            (End::NotStarted, Some(code)) if is_not_found(code) => tracing::error!(
+                worker,
+                wait_ms,
+                "there is no program {} to run the handlers. Fix: install PHP (apt install php-cli), or name the program with --php-binary",
+                self.php.config.binary,
+            ),
+            (End::NotStarted, _) => tracing::error!(
+                worker,
+                wait_ms,
+                status,
+                "the PHP worker ended before it was ready. Fix: see what it printed above; the handlers' file must end with $worker->run()"
+            ),
+            _ => tracing::warn!(
+                worker,
+                wait_ms,
+                reason,
+                status,
+                "a PHP worker ended; another one is started"
+            ),
+        }
+    }
+}

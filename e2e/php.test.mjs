@@ -1,0 +1,250 @@
+// Handlers in PHP behind the gateway: real PHP processes, browsers played by `ws`. What ends a process ends no connection.
+
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+import { Listener, refusal } from './support/listener.mjs';
+import { counted, metrics } from './support/metrics.mjs';
+import { demo, eventually, inTime, repository, run } from './support/program.mjs';
+
+const HANDLERS = repository('e2e/support/handlers.php');
+
+/** `rupor demo` with handlers in PHP. */
+const withPhp = (t, flags = [], { script = HANDLERS, env } = {}) => demo(t, ['--php', script, ...flags], { env });
+
+const open = (t, rupor, target = '/', options = {}) => Listener.open(t, `ws://${rupor.browsers}${target}`, [], options);
+
+/** Sends, and waits for the one answer. */
+async function ask(listener, message) {
+  const before = listener.received.length;
+  listener.ws.send(message);
+  return (await listener.messages(before + 1))[before];
+}
+
+const value = async (rupor, name) => (await metrics(rupor)).get(name);
+
+test('a handler is told of the connection, its messages and its end', async (t) => {
+  const rupor = await withPhp(t);
+  const watcher = await open(t, rupor, '/?user=watcher&channel=closes');
+  const headers = { 'User-Agent': 'ws/1', Cookie: 'session=4sk3; other=1' };
+  const anna = await open(t, rupor, '/room/7?user=anna&about=1', { headers });
+  const { id, ...about } = JSON.parse((await anna.messages(1))[0]);
+  assert.match(id, /^[0-9a-f]{16}$/);
+  assert.deepEqual(about, {
+    worker: 0, path: '/room/7', query: '1', agent: 'ws/1', cookie: '4sk3', user: 'anna',
+  });
+  assert.equal(await ask(anna, 'say привет'), 'привет');
+  anna.ws.send(Buffer.from([1, 2, 255]));
+  assert.deepEqual((await anna.messages(3))[2], Buffer.from([255, 2, 1]));
+  anna.ws.send('close enough');
+  assert.deepEqual(await inTime(anna.closed, 'the close'), { code: 4001, reason: 'enough' });
+  assert.deepEqual(await watcher.messages(1), ['anna 4001 enough']);
+});
+
+test('a handler sends to users and channels, and asks who is online', async (t) => {
+  const rupor = await withPhp(t);
+  const anna = await open(t, rupor, '/?user=anna');
+  const nobody = await open(t, rupor);
+  assert.equal(await ask(anna, 'online boris'), 'no');
+  nobody.ws.send('user boris');
+  await eventually(() => ask(anna, 'online boris'), (answer) => answer === 'yes', 'boris');
+  anna.ws.send('to boris hello');
+  assert.deepEqual(await nobody.messages(1), ['hello']);
+  nobody.ws.send('join news');
+  assert.equal(await ask(nobody, 'say joined'), 'joined');
+  anna.ws.send('channel news first');
+  assert.equal((await nobody.messages(3))[2], 'first');
+  nobody.ws.send('leave news');
+  assert.equal(await ask(nobody, 'say left'), 'left');
+  anna.ws.send('channel news second');
+  assert.equal(await ask(anna, 'say after'), 'after');
+  assert.equal(await ask(nobody, 'say nothing'), 'nothing');
+});
+
+test('a handler refuses upgrades, and says who comes', async (t) => {
+  const rupor = await withPhp(t);
+  assert.equal((await refusal(t, `ws://${rupor.browsers}/?refuse=1`)).status, 403);
+  const member = await open(t, rupor, '/?as=clara&about=1');
+  assert.equal(JSON.parse((await member.messages(1))[0]).user, 'clara');
+  const other = await open(t, rupor);
+  other.ws.send('channel members hello');
+  other.ws.send('to clara again');
+  assert.deepEqual((await member.messages(3)).slice(1), ['hello', 'again']);
+});
+
+test('what a handler prints is logged and hurts nobody', async (t) => {
+  const rupor = await withPhp(t);
+  const anna = await open(t, rupor);
+  anna.ws.send('print a stray "echo" \u001b[31m');
+  assert.equal(await ask(anna, 'say unharmed'), 'unharmed');
+  await rupor.waitFor(/php: a stray "echo" \\u\{1b\}\[31m/);
+  anna.ws.send('throw');
+  assert.equal((await inTime(anna.closed, 'the close')).code, 1011);
+  await rupor.waitFor(/RuntimeException: as told/);
+  assert.equal(await value(rupor, 'rupor_php_events_failed_total'), 0);
+});
+
+for (const [how, reason, flags] of [
+  ['exit', 'died', []],
+  ['memory', 'died', []],
+  ['hang', 'exec_ttl', ['--php-exec-ttl', '1s']],
+  ['garbage', 'not_frames', []],
+  ['kill', 'died', []],
+]) {
+  test(`${how}: the process ends, the connection stays, and the event is counted`, async (t) => {
+    const rupor = await withPhp(t, flags);
+    const anna = await open(t, rupor, '/?user=anna');
+    anna.ws.send('attach 7 of hearts');
+    const first = await ask(anna, 'pid');
+    if (how === 'kill') process.kill(Number(first), 'SIGKILL');
+    else anna.ws.send(how);
+    assert.deepEqual((await anna.messages(2))[1], 'resumed "7 of hearts"');
+    assert.notEqual(await ask(anna, 'pid'), first);
+    await counted(rupor, `rupor_php_worker_ends_total{reason="${reason}"}`, 1);
+    const failed = await value(rupor, 'rupor_php_events_failed_total');
+    assert.ok(how === 'kill' ? failed <= 1 : failed === 1, `${failed} failed`);
+    assert.equal(await value(rupor, 'rupor_connections'), 1);
+  });
+}
+
+test('events wait for a process that does not read, and come in their order', async (t) => {
+  const rupor = await withPhp(t, ['--messages-per-second', '0']);
+  const anna = await open(t, rupor);
+  const pid = Number(await ask(anna, 'pid'));
+  process.kill(pid, 'SIGSTOP');
+  const count = 10_000;
+  for (let n = 0; n < count; n += 1) anna.ws.send(`say ${n}`);
+  const waiting = () => value(rupor, 'rupor_php_events_waiting');
+  await eventually(waiting, (events) => events > count - 200, 'the events to wait');
+  process.kill(pid, 'SIGCONT');
+  const answers = (await anna.messages(count + 1)).slice(1);
+  assert.deepEqual(answers, Array.from({ length: count }, (_, n) => String(n)));
+});
+
+test('who finds no room is closed with 1013 and counted', async (t) => {
+  const rupor = await withPhp(t, ['--php-queue-events-max', '100']);
+  const anna = await open(t, rupor);
+  const pid = Number(await ask(anna, 'pid'));
+  process.kill(pid, 'SIGSTOP');
+  t.after(() => process.kill(pid, 'SIGCONT'));
+  for (let n = 0; n < 500; n += 1) anna.ws.send(`say ${n}`);
+  assert.equal((await inTime(anna.closed, 'the close')).code, 1013);
+  assert.equal(await value(rupor, 'rupor_php_events_dropped_total{event="message"}'), 1);
+});
+
+test('all events of a connection go to one of several processes, in order', async (t) => {
+  const rupor = await withPhp(t, ['--php-workers', '3']);
+  const listeners = await Promise.all(Array.from({ length: 20 }, () => open(t, rupor)));
+  const workers = new Set();
+  for (const listener of listeners) {
+    const worker = await ask(listener, 'worker');
+    workers.add(worker);
+    assert.equal(await ask(listener, 'worker'), worker);
+  }
+  assert.deepEqual([...workers].sort(), ['0', '1', '2']);
+  const of = (worker) => listeners.filter(({ received }) => received[0] === worker);
+  const [teller] = of('1');
+  teller.ws.send('tell so');
+  for (const listener of [...of('0'), ...of('2')]) {
+    assert.equal((await listener.messages(3))[2], 'worker 1 told: so');
+  }
+  assert.equal(await ask(teller, 'say alone'), 'alone');
+});
+
+test('a room has its process', async (t) => {
+  const rupor = await withPhp(t, ['--php-workers', '4', '--php-key', 'path']);
+  for (const room of ['/a', '/b', '/c']) {
+    const [first, second] = await Promise.all([open(t, rupor, room), open(t, rupor, room)]);
+    assert.equal(await ask(first, 'pid'), await ask(second, 'pid'));
+  }
+});
+
+test('a timer ticks', async (t) => {
+  const rupor = await withPhp(t, [], { env: { TICKS: '1' } });
+  const listener = await open(t, rupor, '/?channel=ticks');
+  for (const tick of await listener.messages(3)) assert.match(tick, /^tick \d+$/);
+});
+
+test('SIGHUP reads the handlers again, and no connection and no message is lost', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const script = join(folder, 'handlers.php');
+  const version = (n) => `<?php require '${repository('clients/php/rupor.php')}';
+    (new Rupor\\Worker)->onMessage(fn ($connection, $message) => $connection->send("$message by ${n}"))->run();`;
+  writeFileSync(script, version(0));
+  const rupor = await withPhp(t, [], { script });
+  const listeners = await Promise.all(Array.from({ length: 5 }, () => open(t, rupor)));
+  let sent = 0;
+  for (let n = 1; n <= 100; n += 1) {
+    writeFileSync(script, version(n));
+    rupor.child.kill('SIGHUP');
+    while (!listeners[0].received.at(-1)?.endsWith(`by ${n}`)) {
+      for (const { ws } of listeners) ws.send(String(sent));
+      sent += 1;
+      await listeners[0].messages(sent);
+    }
+  }
+  for (const listener of listeners) {
+    const answers = await listener.messages(sent);
+    assert.deepEqual(answers.map((text) => Number(text.split(' ')[0])), Array.from({ length: sent }, (_, n) => n));
+    assert.match(await ask(listener, 'last'), /by 100$/);
+  }
+  assert.equal(await value(rupor, 'rupor_opened_total'), 5);
+  assert.equal(await value(rupor, 'rupor_php_events_failed_total'), 0);
+});
+
+test('a process is replaced after its jobs, and over its memory', async (t) => {
+  const rupor = await withPhp(t, ['--php-max-jobs', '50', '--php-max-worker-memory', '100MiB']);
+  const anna = await open(t, rupor);
+  const texts = Array.from({ length: 200 }, (_, n) => String(n));
+  for (const text of texts) anna.ws.send(`say ${text}`);
+  await eventually(() => anna.received.filter((text) => /^\d+$/.test(text)).length, (n) => n === 200, 'all answers');
+  assert.deepEqual(anna.received.filter((text) => /^\d+$/.test(text)), texts);
+  await eventually(() => value(rupor, 'rupor_php_worker_ends_total{reason="max_jobs"}'), (n) => n >= 1, 'a replacement');
+  for (let n = 0; n < 3; n += 1) anna.ws.send('leak');
+  await eventually(
+    () => value(rupor, 'rupor_php_worker_ends_total{reason="max_worker_memory"}'), (n) => n >= 1, 'a replacement');
+  assert.equal(await value(rupor, 'rupor_php_events_failed_total'), 0);
+});
+
+test('a connection whose opening ends processes is closed, and the others go on', async (t) => {
+  const rupor = await withPhp(t);
+  const anna = await open(t, rupor);
+  const poison = await open(t, rupor, '/?open=exit');
+  assert.equal((await inTime(poison.closed, 'the close')).code, 1011);
+  await eventually(() => ask(anna, 'say here'), (answer) => answer === 'here', 'an answer');
+});
+
+test('a connection can be closed when its event failed', async (t) => {
+  const rupor = await withPhp(t, ['--php-failed-event', 'close']);
+  const anna = await open(t, rupor);
+  const boris = await open(t, rupor);
+  anna.ws.send('exit');
+  assert.deepEqual(await inTime(anna.closed, 'the close'), { code: 1011, reason: 'the handlers failed' });
+  await eventually(() => ask(boris, 'say here'), (answer) => answer === 'here', 'an answer');
+});
+
+test('handlers that cannot run are named with the fix', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const wrong = join(folder, 'wrong.php');
+  writeFileSync(wrong, '<?php this is no PHP');
+  const broken = await withPhp(t, [], { script: wrong });
+  await broken.waitFor(/Parse error.*\n(.*\n)*.*the PHP worker ended before it was ready\. Fix:/);
+  const absent = await withPhp(t, ['--php-binary', 'no-such-php']);
+  await absent.waitFor(/there is no program no-such-php to run the handlers\. Fix: install PHP/);
+  const response = await refusal(t, `ws://${absent.browsers}/`);
+  assert.equal(response.status, 503);
+});
+
+test('processes end with the gateway', async (t) => {
+  const rupor = await withPhp(t, ['--drain', '100ms']);
+  const anna = await open(t, rupor);
+  const pid = await ask(anna, 'pid');
+  rupor.child.kill('SIGTERM');
+  assert.equal((await inTime(rupor.exited, 'the end')).code, 0);
+  assert.equal((await run('sh', ['-c', `kill -0 ${pid}`])).code, 1);
+});
