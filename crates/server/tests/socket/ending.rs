@@ -146,6 +146,10 @@ async fn client_lets_the_server_end_the_stream_first() {
         tokio::time::sleep(Duration::from_millis(300)).await;
         drop(peer);
     };
-    soon(async { tokio::join!(socket.recv(), playing) }).await;
-    assert_eq!(began.elapsed().as_millis(), 300);
+    let waiting = async {
+        socket.recv().await;
+        began.elapsed().as_millis()
+    };
+    let (waited, ()) = soon(async { tokio::join!(waiting, playing) }).await;
+    assert_eq!(waited, 300);
 }
