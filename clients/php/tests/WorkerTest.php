@@ -159,6 +159,28 @@ final class WorkerTest extends TestCase
             '192.0.2.1', 'ws://example.org:8000/chat?user=anna&userId=5', 'user=anna&userId=5', 'example.org', 8000], json_decode($body, true));
     }
 
+    /** One process serves many users: nothing of a request is anywhere but at its connection (FrankenPHP, CVE-2026-24894). */
+    public function testSuperglobalsHoldNothingOfAnybody(): void
+    {
+        $gateway = new Gateway('
+            $before = [$_GET, $_POST, $_COOKIE, $_REQUEST, $_FILES, array_keys($_SERVER)];
+            (new Rupor\Worker)->onMessage(function ($c) use ($before) {
+                $now = [$_GET, $_POST, $_COOKIE, $_REQUEST, $_FILES, array_keys($_SERVER)];
+                $c->send(json_encode([$now === $before, $c->user]));
+            })->run();');
+        $gateway->hello();
+        $gateway->open(1);
+        $gateway->open(2, ['user' => 'boris']);
+        $gateway->event(Wire::TEXT, 1, '');
+        $gateway->event(Wire::TEXT, 2, '');
+        $gateway->event(Wire::TEXT, 1, '');
+        self::assertSame([
+            [Wire::DO_TEXT, 1, '[true,"anna"]'],
+            [Wire::DO_TEXT, 2, '[true,"boris"]'],
+            [Wire::DO_TEXT, 1, '[true,"anna"]'],
+        ], $gateway->until(5));
+    }
+
     public function testUpgradesAreAnsweredAndRefused(): void
     {
         $gateway = new Gateway('

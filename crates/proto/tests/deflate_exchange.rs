@@ -558,12 +558,13 @@ fn what_goes_plain() {
     })
     .take(1025)
     .collect();
-    let cases: [(bool, &[u8], bool); 7] = [
+    let cases: [(bool, &[u8], bool); 8] = [
         (false, &long[..255], false),
         (false, &long[..256], true),
         (true, &long[..31], false),
         (true, &long[..32], true),
         (false, &noise, false),
+        (false, &noise[..1024], false),
         // With takeover what is short enough becomes history, whatever it becomes itself.
         (true, &noise[..1024], true),
         (true, &noise, false),

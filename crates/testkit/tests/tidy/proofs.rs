@@ -41,8 +41,8 @@ const FAULTLESS: [(&str, [u32; 3], &str); 4] = [
 ];
 
 /// Words before the name of an item.
-const KEYWORDS: [&str; 8] = [
-    "fn", "struct", "enum", "trait", "const", "static", "type", "mod",
+const KEYWORDS: [&str; 9] = [
+    "fn", "struct", "enum", "trait", "const", "static", "type", "mod", "function",
 ];
 
 /// A row of a table.
@@ -199,7 +199,10 @@ fn references(text: &str) -> Vec<&str> {
     let code = text.split('`').skip(1).step_by(2);
     code.filter(|code| {
         let path = code.split("::").next().unwrap_or(code);
-        path.contains('/') && [".rs", ".mjs", ".py"].iter().any(|end| path.ends_with(end))
+        path.contains('/')
+            && [".rs", ".mjs", ".php"]
+                .iter()
+                .any(|end| path.ends_with(end))
     })
     .collect()
 }
