@@ -92,6 +92,11 @@ impl<S: Stream, P: Publisher> Connection<S, P> {
                     Read::Nothing => {}
                 }
             }
+            // Something may have come that the runtime has not heard of. Acknowledged together with an answer it would not
+            // bring the rest out of a writer that closes just then: its system resets the connection first.
+            if self.answers.waiting() > 0 {
+                self.stream.acknowledge();
+            }
             if self.answers.flush(|bytes| self.stream.try_write(bytes)) {
                 self.stalled = None;
                 // The system took the answer for a conversation and would acknowledge late again.
