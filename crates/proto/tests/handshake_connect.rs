@@ -167,7 +167,7 @@ fn headers_of_rfc_6455_keep_their_rules() {
     assert_eq!(VersionUnsupported.http2_status(), 400);
     assert_eq!(
         VersionUnsupported.headers(),
-        [("Sec-WebSocket-Version", "13")]
+        [("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket")]
     );
     assert_eq!(plus("origin", b"https://other"), Err(BadOrigin));
     assert_eq!(with("origin", Some(b"")), Err(BadOrigin));

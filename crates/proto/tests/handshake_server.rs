@@ -204,7 +204,7 @@ fn bad_upgrades() {
     // RFC 6455 §4.2.2, §4.4: the version that would do is named.
     assert_eq!(
         E::VersionUnsupported.headers(),
-        [("Sec-WebSocket-Version", "13")]
+        [("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket")]
     );
     assert_eq!(E::MethodNotGet.headers(), [("Allow", "GET")]);
     assert_eq!(E::BadKey.headers(), []);

@@ -117,11 +117,14 @@ impl HandshakeError {
         }
     }
 
-    /// Headers that the refusal must carry.
+    /// Headers that the refusal must carry. Where `Upgrade` is one, it must be among the options of
+    /// `Connection` too (RFC 9110 §7.8); HTTP/2 has neither.
     pub const fn headers(&self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::MethodNotGet => &[("Allow", "GET")],
-            Self::VersionUnsupported => &[("Sec-WebSocket-Version", "13")],
+            Self::VersionUnsupported => {
+                &[("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket")]
+            }
             _ => &[],
         }
     }

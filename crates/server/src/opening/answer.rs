@@ -37,14 +37,25 @@ impl Answer {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, reason)
     }
 
+    /// What becomes of the connection: its end, and no proxy hands on what an `Upgrade` in a 426 says
+    /// (RFC 9110 §7.8).
+    fn connection(&self) -> &'static str {
+        if self.headers.iter().any(|(name, _)| name == header::UPGRADE) {
+            "close, upgrade"
+        } else {
+            "close"
+        }
+    }
+
     /// The bytes on the wire.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = format!(
             "HTTP/1.1 {} {}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
-             Connection: close\r\n",
+             Connection: {}\r\n",
             self.status.as_str(),
             self.status.canonical_reason().unwrap_or("Refused"),
             self.reason.len() + 1,
+            self.connection(),
         )
         .into_bytes();
         for (name, value) in &self.headers {
@@ -69,7 +80,8 @@ impl Answer {
         }
         let plain = HeaderValue::from_static("text/plain; charset=utf-8");
         headers.insert(header::CONTENT_TYPE, plain);
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        let connection = HeaderValue::from_static(self.connection());
+        headers.insert(header::CONNECTION, connection);
         response
     }
 

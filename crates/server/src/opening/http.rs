@@ -181,19 +181,10 @@ impl<A: Admit> Opening<A> {
 
 /// A refusal as hyper sends it: it closes the connection too.
 pub(super) fn response(answer: &Answer) -> Response<Body> {
-    let mut body = answer.reason.clone();
-    body.push('\n');
-    let body = Full::new(Bytes::from(body)).map_err(|never| match never {});
-    let mut response = Response::new(body.boxed_unsync());
-    *response.status_mut() = answer.status;
-    let headers = response.headers_mut();
-    for (name, value) in &answer.headers {
-        headers.append(name, value.clone());
-    }
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    headers.insert(header::CONTENT_TYPE, plain);
-    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
+    answer.to_response().map(|text| {
+        let body = Full::new(Bytes::from(text)).map_err(|never| match never {});
+        body.boxed_unsync()
+    })
 }
 
 /// Whether it says that it is the connection's last.

@@ -66,6 +66,7 @@ fn without_a_service_it_says_what_it_is() {
     let response = http(up.address(), "GET", "/", &[], b"");
     assert_eq!(response.status, 426);
     assert_eq!(response.header("upgrade"), Some("websocket"));
+    assert_eq!(response.header("connection"), Some("close, upgrade"));
     assert_eq!(http(up.address(), "POST", "/", &[], b"x").status, 404);
 }
 
@@ -130,13 +131,19 @@ fn later_upgrade_passes_the_same_checks() {
         ("Sec-WebSocket-Key", "short", 400),
         ("Connection", "close", 400),
     ] {
+        // Who names an upgrade says so in Connection too (RFC 9110 §7.8).
+        let connection = if status == 426 {
+            "close, upgrade"
+        } else {
+            "close"
+        };
         let mut stream = up.tcp();
         write!(stream, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
         answer(&mut stream);
         let (response, client) = up.opening("/").header(name, value).ask(stream);
         assert!(client.is_none());
         assert_eq!(response.status, status, "{name}: {value}");
-        assert_eq!(response.header("connection"), Some("close"));
+        assert_eq!(response.header("connection"), Some(connection));
     }
 }
 

@@ -63,7 +63,12 @@ fn refused_upgrade_says_why_and_reads_nothing_more() {
         lower.contains("\r\nsec-websocket-version: 13\r\n"),
         "{answer}"
     );
-    assert!(lower.contains("\r\nconnection: close\r\n"), "{answer}");
+    // RFC 9110 §15.5.22, §7.8.
+    assert!(lower.contains("\r\nupgrade: websocket\r\n"), "{answer}");
+    assert!(
+        lower.contains("\r\nconnection: close, upgrade\r\n"),
+        "{answer}"
+    );
     assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
 }
 
