@@ -7,7 +7,9 @@
 //! [`Admit`] decides who gets in.
 //!
 //! A program that has its HTTP already, on hyper or axum, turns a request into a [`WebSocket`] on a
-//! task of its own: [`WebSocketUpgrade`]. Features: `axum` makes it an extractor.
+//! task of its own: [`WebSocketUpgrade`]. A client has such a `WebSocket` too: `connect`, and
+//! `Client` for more than a URL. Features: `axum` makes the upgrade an extractor, `client` adds the
+//! client.
 //!
 //! # How it is built
 //!
@@ -17,6 +19,8 @@
 //! HTTP and goes to the service given to [`Server::http`].
 
 mod admit;
+#[cfg(feature = "client")]
+mod client;
 mod error;
 mod handle;
 mod handler;
@@ -34,6 +38,11 @@ mod upgrade;
 mod worker;
 
 pub use admit::{Admit, AdmitAll, Admitted, Refusal, UpgradeRequest};
+#[cfg(feature = "client")]
+pub use client::{
+    Client, ClientStream, ClientTimeouts, ClientTlsError, ConnectError, OpenError, ProxyError,
+    ReachError, RefusedUpgrade, UrlError, connect,
+};
 pub use error::{InboxFull, SendError, StartError, TlsError};
 pub use handle::Handle;
 pub use handler::{Connection, Handler};
@@ -52,3 +61,6 @@ pub use worker::CLOSE_SLOW;
 /// The protocol's own types that appear in this API.
 pub use rupor_proto as proto;
 pub use rupor_proto::{Close, CloseCode, DeflateConfig, Frame, Kind, Message, OwnedMessage};
+/// The TLS library, whose types say whom a client believes.
+#[cfg(feature = "client")]
+pub use rustls;
