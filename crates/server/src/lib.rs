@@ -18,6 +18,11 @@
 //! with one receive buffer, no task, channel or timer object per connection. Everything else is
 //! HTTP and goes to the service given to [`Server::http`].
 
+/// The examples in the README are tests.
+#[cfg(all(doctest, feature = "axum", feature = "client"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod admit;
 #[cfg(feature = "client")]
 mod client;

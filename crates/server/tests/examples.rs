@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rupor_server::{Handler, Running, Server, UpgradeRequest};
-use rupor_testkit::{Client, Event, Opening, Response, http};
+use rupor_server::{CloseCode, Handler, Running, Server, UpgradeRequest};
+use rupor_testkit::{Client, Event, Opening, Response, http, wait_until};
 use tokio::net::TcpListener;
 
 #[expect(dead_code, reason = "its main is not called here")]
@@ -16,6 +16,9 @@ mod axum_chat;
 #[expect(dead_code, reason = "its main is not called here")]
 #[path = "../examples/chat.rs"]
 mod chat;
+#[expect(dead_code, reason = "its main is not called here")]
+#[path = "../examples/client.rs"]
+mod client;
 #[expect(dead_code, reason = "its main is not called here")]
 #[path = "../examples/commands.rs"]
 mod commands;
@@ -176,4 +179,23 @@ fn axum_has_a_chat_for_its_own_page_only() {
     }
     let foreign = Opening::new(address, "/chat").origin("https://evil.example");
     assert_eq!(foreign.refused().status, 403);
+}
+
+#[test]
+fn client_listens_until_the_server_closes() {
+    let names = Arc::default();
+    let server = start(move || chat::Chat::new(Arc::clone(&names)));
+    let url = format!("ws://{}/", server.addresses()[0]);
+    let talking = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let close = runtime.block_on(client::talk(&url, false));
+        close.map_err(|error| error.to_string())
+    });
+    wait_until("the client is there", || {
+        server.handle().stats().connections == 1
+    });
+    server.handle().drain(Duration::ZERO);
+    let close = talking.join().unwrap().unwrap();
+    assert_eq!((close.code, close.clean), (CloseCode::GOING_AWAY, true));
+    server.wait();
 }
