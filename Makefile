@@ -12,8 +12,9 @@
 
 CARGO ?= cargo
 RUPOR_BIN ?= $(abspath $(or $(CARGO_TARGET_DIR),target))/release/rupor
-# The client role of rupor-proto as a program.
+# The client role of rupor-proto as a program, and the client of rupor-server.
 RUPOR_CLIENT ?= $(abspath $(or $(CARGO_TARGET_DIR),target))/release/examples/client_blocking
+RUPOR_ASYNC_CLIENT ?= $(abspath $(or $(CARGO_TARGET_DIR),target))/debug/examples/client
 
 FUZZ_SECONDS ?= 120
 
@@ -57,10 +58,12 @@ build:
 
 client:
 	$(CARGO) build --release --locked -p rupor-proto --example client_blocking
+	$(CARGO) build --locked --workspace --example client
 
 # Only these know the variables: the program itself takes RUPOR_… for its options.
 php e2e browser conformance conformance-short: export RUPOR_BIN := $(RUPOR_BIN)
 e2e conformance conformance-short: export RUPOR_CLIENT := $(RUPOR_CLIENT)
+e2e: export RUPOR_ASYNC_CLIENT := $(RUPOR_ASYNC_CLIENT)
 
 php: build
 	phpunit -c clients/php

@@ -75,7 +75,8 @@ export class Program {
  * the program by becoming it, such as `['sh', '-c', 'ulimit -n 64; exec "$0" "$@"']`.
  */
 export function start(t, args, { env = {}, cwd, program = binary, under = [] } = {}) {
-  const clean = Object.entries(process.env).filter(([name]) => !name.startsWith('RUPOR_'));
+  // Whoever runs the tests may have set options, or sit behind a proxy.
+  const clean = Object.entries(process.env).filter(([name]) => !/^RUPOR_|_proxy$/i.test(name));
   const [command, ...all] = [...under, program, ...args];
   const child = spawn(command, all, {
     cwd,

@@ -166,7 +166,9 @@ impl fmt::Display for UrlError {
         f.write_str(match self {
             Self::Malformed => "is none, or has no host; right is wss://example.org/path",
             Self::Scheme => "should begin with ws:// or wss://",
-            Self::UserInfo => "must not have a user or a password; a header can (Authorization)",
+            Self::UserInfo => {
+                "must not have a user or a password; the header Authorization is for them"
+            }
             Self::Fragment => "must not have a fragment; a # that belongs to it is written %23",
         })
     }
@@ -178,7 +180,7 @@ impl fmt::Display for ReachError {
             Self::Lookup { host, source } => write!(f, "{host}: {source}"),
             Self::NoAddress { host } => write!(f, "{host} has no address"),
             Self::TimedOut { host } => {
-                write!(f, "{host} did not answer in time (connect_ms)")
+                write!(f, "{host} did not answer within the time for connecting")
             }
             Self::Tcp { address, source } => write!(f, "{address}: {source}"),
         }
@@ -199,7 +201,7 @@ impl fmt::Display for ProxyError {
                 "{named_by}: a proxy over TLS, and only those with http:// are known; no_proxy names exceptions"
             ),
             Self::Reach(error) => write!(f, "the proxy cannot be reached: {error}"),
-            Self::TimedOut => f.write_str("the proxy did not answer in time (proxy_ms)"),
+            Self::TimedOut => f.write_str("the proxy did not answer within its time"),
             Self::Closed => f.write_str("the proxy closed without an answer"),
             Self::Broken(error) => write!(f, "the connection to the proxy broke: {error}"),
             Self::NotHttp => f.write_str("the proxy does not answer in HTTP; is it one, at that port?"),
@@ -214,12 +216,12 @@ impl fmt::Display for ProxyError {
 impl fmt::Display for ClientTlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoAuthorities => {
-                f.write_str("this system has no certificate authorities; Client::trust gives some")
-            }
+            Self::NoAuthorities => f.write_str(
+                "this system has no certificate authorities; the client can be given some",
+            ),
             Self::Authority(error) => write!(f, "an authority cannot be used: {error}"),
             Self::Name { host } => write!(f, "no certificate can be for {host}"),
-            Self::TimedOut => f.write_str("the server did not answer in time (tls_ms)"),
+            Self::TimedOut => f.write_str("the server did not answer within the time for TLS"),
             Self::Handshake(error) => write!(f, "{error}{}", what_helps(error)),
         }
     }
@@ -234,7 +236,7 @@ fn what_helps(error: &io::Error) -> &'static str {
     match error {
         Some(rustls::Error::InvalidCertificate(error)) => match error {
             UnknownIssuer => {
-                "; nobody who is believed vouches for the server (Client::trust adds an authority)"
+                "; nobody who is believed vouches for the server, and the client can be given more authorities"
             }
             NotValidForName | NotValidForNameContext { .. } => {
                 "; the certificate is for another name than the URL's"
@@ -252,7 +254,9 @@ fn what_helps(error: &io::Error) -> &'static str {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TimedOut => f.write_str("the server did not answer in time (open_ms)"),
+            Self::TimedOut => {
+                f.write_str("the server did not answer within the time for the opening handshake")
+            }
             Self::Closed => {
                 f.write_str("the server closed without an answer; does it speak TLS (wss://)?")
             }

@@ -43,7 +43,7 @@ impl RefusedUpgrade {
     fn what_helps(&self) -> &'static str {
         match self.status {
             200..=299 => ", so there is no WebSocket at that path",
-            401 => ", so it wants to know who connects (Client::header)",
+            401 => ", so it wants to know who connects, by a header perhaps",
             _ => "",
         }
     }
