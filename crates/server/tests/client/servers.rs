@@ -156,6 +156,24 @@ async fn server_that_nobody_vouches_for_is_not_spoken_to() {
     known.connect(&url).await.unwrap();
 }
 
+/// RFC 6455 §4.1.
+#[tokio::test]
+async fn tls_hello_names_the_server() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("wss://localhost:{}/", listener.local_addr().unwrap().port());
+    let server = async {
+        let (stream, _) = listener.accept().await.unwrap();
+        let hello = tokio_rustls::LazyConfigAcceptor::new(Default::default(), stream);
+        let hello = soon(hello).await.unwrap();
+        hello.client_hello().server_name().map(str::to_owned)
+    };
+    let others = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let client = plain().trust([others.cert.der().clone()]);
+    let (opened, name) = tokio::join!(client.connect(&url), server);
+    assert_eq!(name.as_deref(), Some("localhost"));
+    assert!(matches!(opened, Err(ConnectError::Tls(_))), "{opened:?}");
+}
+
 #[tokio::test]
 async fn configuration_of_the_programs_own_decides_alone() {
     let up = Up::secure();
