@@ -68,12 +68,9 @@ impl Raw {
 
     /// Whether the other end still took it.
     fn try_send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> bool {
-        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        let mut frame = length[1..].to_vec();
-        frame.extend([kind, flags]);
-        frame.extend(stream.to_be_bytes());
-        frame.extend_from_slice(payload);
-        self.0.write_all(&frame).is_ok()
+        self.0
+            .write_all(&raw_frame(kind, flags, stream, payload))
+            .is_ok()
     }
 
     /// A head as literals without indexing (RFC 7541 §6.2.2).
@@ -149,6 +146,16 @@ impl Raw {
             }
         }
     }
+}
+
+/// RFC 9113 §4.1.
+fn raw_frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut frame = length[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend_from_slice(payload);
+    frame
 }
 
 /// The status 200 of an indexed header (RFC 7541 appendix A).
@@ -360,4 +367,31 @@ fn head_without_end_ends_the_connection() {
     raw.expect_end();
     wait_until("all of it is gone", || up.handle().stats().openings == 0);
     assert_eq!(up.handle().stats().opened, 0);
+}
+
+/// Pings and settings whose acknowledgements nobody reads: they are not queued without end, the
+/// server reads no more of that connection (CVE-2019-9512, CVE-2019-9515).
+#[test]
+fn floods_that_ask_for_acknowledgements_are_not_read_on() {
+    const FAR_TOO_MANY_BYTES: usize = 64 * 1024 * 1024;
+    let pair = Pair::new();
+    let up = up2(&pair, Limits::default());
+    for (kind, payload) in [(PING, &b"12345678"[..]), (SETTINGS, &[])] {
+        let mut raw = Raw::connect(&up, &pair);
+        raw.head(1, &GOOD);
+        assert_eq!(raw.answer().payload[0], STATUS_200);
+        // What is not taken for so long is taken for not read; a server that only is slow passes.
+        let patience = Some(std::time::Duration::from_millis(200));
+        raw.0.sock.set_write_timeout(patience).unwrap();
+        let frame = raw_frame(kind, 0, 0, payload);
+        let many = frame.repeat(1000);
+        let mut sent = 0;
+        while raw.0.write_all(&many).is_ok() {
+            sent += many.len();
+            assert!(sent < FAR_TOO_MANY_BYTES, "kind {kind} is read without end");
+        }
+    }
+    let mut other = Raw::connect(&up, &pair);
+    other.head(1, &GOOD);
+    assert_eq!(other.answer().payload[0], STATUS_200);
 }
