@@ -214,6 +214,18 @@ fn connect_sends_its_input_and_waits_for_the_answers() {
     assert_eq!(out, lines.trim_end());
 }
 
+/// More than all buffers on the way hold: who does not read while he sends waits for ever.
+#[test]
+fn connect_reads_while_it_sends() {
+    let server = start(&["echo", "--listen", "127.0.0.1:0"]);
+    let url = format!("ws://{}/", server.wait_for_address("listening on ws"));
+    let line = format!("{}\n", "x".repeat(50_000));
+    let lines = line.repeat(400);
+    let (code, out, err) = run(&["connect", &url], &[], &lines);
+    assert_eq!(code, 0, "{err}");
+    assert!(out == lines.trim_end(), "{} of {}", out.len(), lines.len());
+}
+
 #[test]
 fn connect_shows_how_the_server_closes() {
     let demo = Demo::start();
@@ -265,6 +277,31 @@ fn connect_says_why_it_was_not_let_in() {
     // The port of the lines does not speak WebSocket.
     let inlet = demo.tcp.replace("tcp://", "ws://");
     assert_eq!(run(&["connect", &inlet], &[], "").0, 1);
+}
+
+#[test]
+fn connect_goes_by_the_proxy_of_the_environment() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = format!("http://user:canary@{}", listener.local_addr().unwrap());
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let answer = b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n";
+        stream.write_all(answer).unwrap();
+        String::from_utf8(head).unwrap()
+    });
+    let environment = [("http_proxy", proxy.as_str())];
+    let (code, _, err) = run(&["connect", "ws://example.invalid/"], &environment, "");
+    assert_eq!(code, 1);
+    assert!(err.contains("proxy") && err.contains("407"), "{err}");
+    assert!(!err.contains("canary"), "{err}");
+    let asked = answering.join().unwrap();
+    assert!(asked.starts_with("CONNECT example.invalid:80 "), "{asked}");
 }
 
 #[test]

@@ -48,8 +48,9 @@ impl Process {
     }
 
     /// Starts a command that was put together by the caller (environment, folder). Its standard
-    /// streams are taken over; the environment loses every variable that begins with `RUPOR_` and
-    /// was not set on the command itself, so that a developer's shell does not change a test.
+    /// streams are taken over; the environment loses every variable that begins with `RUPOR_` or names
+    /// a proxy and was not set on the command itself, so that a developer's shell does not change a
+    /// test.
     ///
     /// # Panics
     /// When it cannot be started.
@@ -59,7 +60,9 @@ impl Process {
             .map(|(name, _)| name.to_owned())
             .collect();
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("RUPOR_") && !set.contains(&name) {
+            let known = name.to_string_lossy().to_ascii_uppercase();
+            let ours = known.starts_with("RUPOR_") || known.ends_with("_PROXY");
+            if ours && !set.contains(&name) {
                 command.env_remove(name);
             }
         }

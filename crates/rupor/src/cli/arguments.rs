@@ -70,7 +70,11 @@ pub(crate) fn command() -> Command {
     let publish = PublishArgs::augment_args(Command::new("publish"))
         .about("Sends a message to a user, a channel, a connection or everybody");
     let connect = ConnectArgs::augment_args(Command::new("connect"))
-        .about("Opens a WebSocket and shows what comes");
+        .about("Opens a WebSocket and shows what comes")
+        .long_about(
+            "Opens a WebSocket and shows what comes. A proxy that the environment names is used: https_proxy for wss, \
+             http_proxy for ws, else all_proxy, but not for what no_proxy names.",
+        );
     let bench = BenchArgs::augment_args(Command::new("bench"))
         .about("Measures a WebSocket server: messages per second, latency, CPU and memory")
         .long_about(bench::ABOUT);

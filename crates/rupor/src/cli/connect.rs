@@ -7,6 +7,8 @@
 //! answered by a pong. Standard input that ends before its first line (`/dev/null`, as a service or a background job has
 //! it) only means that there is nothing to send: it goes on listening.
 //!
+//! A proxy that the environment names (`https_proxy`, `http_proxy`, `all_proxy`, `no_proxy`) is used.
+//!
 //! Exit codes: 0 closed in order; 1 refused, or broken off; 2 wrong arguments.
 
 mod conversation;
@@ -14,21 +16,13 @@ mod input;
 mod show;
 
 use super::say;
-use super::url::{Address, ConnectError, Stream, TlsArgs};
+use super::url::{self, TlsArgs, tls_config};
 use conversation::{Conversation, Interrupts};
-use rupor_proto::handshake::{ClientHandshake, HandshakeError};
-use rupor_proto::{ApiMisuse, Close};
+use rupor_proto::Close;
+use rupor_server::{Client, ConnectError};
 use std::fmt;
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
-use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::timeout;
-
-/// How long the server may take to answer the upgrade request.
-const OPEN_DEADLINE: Duration = Duration::from_secs(10);
-/// Longest answer to the upgrade request, in bytes.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// Arguments of `rupor connect`.
 #[derive(Debug, clap::Args)]
@@ -59,35 +53,26 @@ fn parse_header(text: &str) -> Result<(String, String), &'static str> {
 /// Why there is no WebSocket.
 #[derive(Debug)]
 enum Failure {
-    /// The runtime.
+    /// The runtime, or the signals.
     System(io::Error),
-    /// No connection.
+    /// Whom to believe.
+    Tls(url::ConnectError),
+    /// No connection, or one that the server does not make a WebSocket of.
     Connect(ConnectError),
-    /// A subprotocol or a header that cannot be sent.
-    Request(ApiMisuse),
-    /// The server does not open a WebSocket, and the begin of what it says instead.
-    Refused {
-        error: HandshakeError,
-        answer: String,
-    },
-    /// The connection ended, or brought nothing in time, before the WebSocket was open.
-    NoAnswer(&'static str),
-    /// The connection broke off before the WebSocket was open.
-    Broken(io::Error),
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::System(error) => write!(formatter, "the system refuses: {error}"),
-            Self::Connect(error) => error.fmt(formatter),
-            Self::Request(error) => write!(formatter, "the request cannot be sent: {error}"),
-            Self::Refused { error, answer } if answer.is_empty() => {
-                write!(formatter, "not opened: {error}")
+            Self::Tls(error) => error.fmt(formatter),
+            Self::Connect(error @ ConnectError::Url(_)) => {
+                write!(
+                    formatter,
+                    "{error}; it is like ws://127.0.0.1:8000/?user=tester01"
+                )
             }
-            Self::Refused { error, answer } => write!(formatter, "not opened: {error}: {answer}"),
-            Self::NoAnswer(what) => write!(formatter, "not opened: {what}"),
-            Self::Broken(error) => write!(formatter, "not opened: {error}"),
+            Self::Connect(error) => error.fmt(formatter),
         }
     }
 }
@@ -120,99 +105,41 @@ pub(crate) fn run(arguments: ConnectArgs) -> ExitCode {
 }
 
 async fn connect(arguments: &ConnectArgs) -> Result<Close, Failure> {
-    let expected = "ws://127.0.0.1:8000/?user=tester01 or wss://example.org/chat";
-    let address = Address::parse(&arguments.url, "ws", expected).map_err(Failure::Connect)?;
-    let handshake = handshake(arguments, &address)?;
-    let mut stream = address
-        .connect(&arguments.tls)
-        .await
-        .map_err(Failure::Connect)?;
-    let opening = timeout(OPEN_DEADLINE, open(&mut stream, handshake)).await;
-    let (subprotocol, rest) = opening.map_err(|_| Failure::NoAnswer("no answer in 10 s"))??;
-    let subprotocol = subprotocol
+    let client = client(arguments)?;
+    let url = arguments.url.as_str();
+    let socket = client.connect(url).await.map_err(Failure::Connect)?;
+    let subprotocol = socket
+        .subprotocol()
         .map(|name| format!(", subprotocol {name}"))
         .unwrap_or_default();
     // From here on a Ctrl-C closes in order; it must not find nobody listening once this is said.
     let interrupts = Interrupts::new().map_err(Failure::System)?;
-    say(&format!(
-        "connected to {}{subprotocol}",
-        address.host_header
-    ));
+    // What stands behind may be a token.
+    let place = url.split('?').next().unwrap_or_default();
+    say(&format!("connected to {place}{subprotocol}"));
     let lines = (!arguments.no_input).then(input::lines);
     let output = show::Output {
         for_people: io::stdout().is_terminal(),
     };
-    Ok(Conversation::new(stream, rest, output)
-        .run(lines, interrupts)
-        .await)
+    let conversation = Conversation::new(socket, output);
+    let closed = conversation.run(lines, interrupts).await;
+    closed.map_err(|error| Failure::Connect(error.into()))
 }
 
-fn handshake(arguments: &ConnectArgs, address: &Address) -> Result<ClientHandshake, Failure> {
-    let mut nonce = [0; 16];
-    getrandom::fill(&mut nonce)
-        .map_err(|error| Failure::System(io::Error::other(error.to_string())))?;
-    let subprotocols: Vec<&str> = arguments.subprotocol.iter().map(String::as_str).collect();
-    let mut headers: Vec<(&str, &str)> = arguments
-        .header
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
+fn client(arguments: &ConnectArgs) -> Result<Client, Failure> {
+    let mut client = Client::new()
+        .subprotocols(arguments.subprotocol.iter().map(String::as_str))
+        .limits(&conversation::limits());
+    for (name, value) in &arguments.header {
+        client = client.header(name, value);
+    }
     if let Some(origin) = &arguments.origin {
-        headers.push(("Origin", origin));
+        client = client.header("Origin", origin);
     }
-    ClientHandshake::new(
-        &address.host_header,
-        &address.target,
-        nonce,
-        &subprotocols,
-        &headers,
-    )
-    .map_err(Failure::Request)
-}
-
-/// Asks for the WebSocket. Gives the subprotocol, and what came behind the answer.
-async fn open(
-    stream: &mut Box<dyn Stream>,
-    mut handshake: ClientHandshake,
-) -> Result<(Option<String>, Vec<u8>), Failure> {
-    stream
-        .write_all(handshake.request())
-        .await
-        .map_err(Failure::Broken)?;
-    stream.flush().await.map_err(Failure::Broken)?;
-    let mut bytes = Vec::new();
-    loop {
-        if stream.read_buf(&mut bytes).await.map_err(Failure::Broken)? == 0 {
-            return Err(Failure::NoAnswer("the server closed without an answer"));
-        }
-        match handshake.receive(&bytes) {
-            Ok(Some((accepted, used))) => {
-                bytes.drain(..used);
-                return Ok((accepted.subprotocol, bytes));
-            }
-            Ok(None) if bytes.len() < HEAD_BYTES_MAX => {}
-            Ok(None) => return Err(Failure::NoAnswer("the answer does not end")),
-            Err(error) => {
-                let answer = refusal_text(stream, bytes).await;
-                return Err(Failure::Refused { error, answer });
-            }
-        }
+    if arguments.tls.is_given() {
+        client = client.tls(tls_config(&arguments.tls).map_err(Failure::Tls)?);
     }
-}
-
-/// The begin of a refusal's body, which says why, as far as it is there.
-async fn refusal_text(stream: &mut Box<dyn Stream>, mut bytes: Vec<u8>) -> String {
-    let more = async {
-        while bytes.len() < HEAD_BYTES_MAX && stream.read_buf(&mut bytes).await.is_ok_and(|n| n > 0)
-        {
-        }
-    };
-    // A refusal closes; one that does not has been waited for long enough.
-    let _ = timeout(Duration::from_millis(500), more).await;
-    let text = String::from_utf8_lossy(&bytes);
-    let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    let first = body.lines().next().unwrap_or_default();
-    show::printable(first.trim()).chars().take(200).collect()
+    Ok(client)
 }
 
 #[cfg(test)]

@@ -30,6 +30,13 @@ pub(crate) struct TlsArgs {
     insecure: bool,
 }
 
+impl TlsArgs {
+    /// Whether it says anything but the usual.
+    pub(crate) fn is_given(&self) -> bool {
+        self.ca.is_some() || self.insecure
+    }
+}
+
 /// Why there is no connection.
 #[derive(Debug)]
 pub(crate) enum ConnectError {

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// Characters of a refusal's body that are shown.
-const BODY_SHOWN_MAX: usize = 200;
+/// Characters of a text of the server's that are shown.
+const TEXT_SHOWN_MAX: usize = 200;
 
 /// What a server answered in the place of 101.
 ///
@@ -53,22 +53,28 @@ impl fmt::Display for RefusedUpgrade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "status {}", self.status)?;
         if let Some(location) = &self.location {
-            let place = location.split(['?', '#']).next().unwrap_or_default();
-            let place: String = place.chars().take(BODY_SHOWN_MAX).collect();
-            return write!(
-                f,
-                ", a redirect to {}, which is not followed",
-                place.escape_debug()
-            );
+            let place = shown(location.split(['?', '#']).next().unwrap_or_default());
+            return write!(f, ", a redirect to {place}, which is not followed");
         }
         f.write_str(self.what_helps())?;
         let line = self.body.lines().next().unwrap_or_default().trim();
         if line.is_empty() {
             return Ok(());
         }
-        let shown: String = line.chars().take(BODY_SHOWN_MAX).collect();
-        write!(f, ": {}", shown.escape_debug())
+        write!(f, ": {}", shown(line))
     }
+}
+
+/// The begin of a text of the server's, which can do nothing to a terminal or a log.
+fn shown(text: &str) -> String {
+    let mut shown = String::new();
+    for character in text.chars().take(TEXT_SHOWN_MAX) {
+        match character {
+            '"' | '\'' | '\\' => shown.push(character),
+            _ => shown.extend(character.escape_debug()),
+        }
+    }
+    shown
 }
 
 impl fmt::Debug for RefusedUpgrade {

@@ -187,8 +187,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// peer took nothing for too long.
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), ApiMisuse> {
         self.ready().await.map_err(|_| ApiMisuse::NotOpen)?;
-        self.connection.send_ping(payload, self.output.bytes())?;
+        self.try_ping(payload)?;
         self.flush().await.map_err(|_| ApiMisuse::NotOpen)
+    }
+
+    /// Queues a Ping without waiting, as [`try_feed`](Self::try_feed) does a message; but there is
+    /// always room for it.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::ControlTooLong`] and [`ApiMisuse::NotOpen`].
+    pub fn try_ping(&mut self, payload: &[u8]) -> Result<(), ApiMisuse> {
+        self.connection.send_ping(payload, self.output.bytes())
     }
 
     /// Whether fewer bytes are unsent than
