@@ -7,6 +7,8 @@
 #   make php           the PHP library: PHPUnit, real worker processes, the real program
 #   make conformance   the Autobahn test suite, whole: server and client, by every engine that is there
 #   make fuzz          the fuzz targets, FUZZ_SECONDS each (120); make test runs them for 10
+#   make bench         rupor against other servers and bare TCP; CELLS='echo-64-*' SECONDS=2 REPEATS=3
+#                      PEERS=rupor,floor,ws make a part of it; hours otherwise
 #   make deps          only install what the tests need
 #   make deny          licences and sources of the dependencies (needs cargo-deny)
 
@@ -20,7 +22,7 @@ FUZZ_SECONDS ?= 120
 
 NODE_TEST := node --test --test-reporter=spec --test-timeout=120000
 
-.PHONY: test check deps fmt lint unit doc build client php e2e browser conformance conformance-short deny fuzz fuzz-short
+.PHONY: test check deps fmt lint unit doc build client php e2e browser conformance conformance-short deny fuzz fuzz-short bench
 
 # The script runs these targets one by one, goes on after a failure and adds up the tests.
 # Lints and documentation come first because they share their half of the compiled
@@ -83,3 +85,8 @@ conformance-short: build client
 
 deny:
 	$(CARGO) deny check
+
+# Not part of `make test`: it builds other people's servers, and takes the machine for itself.
+bench: build
+	bench/run.py --program "$(RUPOR_BIN)" $(if $(SECONDS),--seconds $(SECONDS)) $(if $(REPEATS),--repeats $(REPEATS)) \
+		$(if $(PEERS),--peers $(PEERS)) $(foreach cell,$(CELLS),'$(cell)')
