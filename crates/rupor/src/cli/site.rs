@@ -8,7 +8,7 @@ use crate::config::{Config, InletAddress, Mode, Secret};
 use crate::gateway::{Admission, Gateway, Settings, WorkerHandler};
 use crate::inlet::listener::{Inlet, InletError};
 use crate::inlet::{http, lines};
-use crate::outlet::PhpRunning;
+use crate::outlet::{FpmRunning, PhpRunning};
 use crate::pages::DemoPage;
 use crate::{metrics, pages};
 use axum::Router;
@@ -33,8 +33,28 @@ pub(super) struct Site {
     stop: watch::Sender<bool>,
     /// Ends when the inlets have.
     lines: JoinHandle<std::io::Result<()>>,
-    /// The processes that run handlers in PHP.
-    php: Option<PhpRunning>,
+    handlers: Handlers,
+}
+
+/// What runs handlers in PHP.
+#[derive(Default)]
+pub(super) struct Handlers {
+    /// In processes of ours.
+    pub(super) php: Option<PhpRunning>,
+    /// In php-fpm.
+    fpm: Option<FpmRunning>,
+}
+
+impl Handlers {
+    /// Ends what runs, after what it was handed.
+    pub(super) async fn stop(self) {
+        if let Some(php) = self.php {
+            php.stop().await;
+        }
+        if let Some(fpm) = self.fpm {
+            fpm.stop().await;
+        }
+    }
 }
 
 impl Site {
@@ -52,9 +72,9 @@ impl Site {
         key.unwrap_or_default().into_owned()
     }
 
-    /// The processes that run handlers in PHP, to be stopped when every connection is closed.
-    pub(super) fn take_php(&mut self) -> Option<PhpRunning> {
-        self.php.take()
+    /// What runs handlers, to be stopped when every connection is closed.
+    pub(super) fn take_handlers(&mut self) -> Handlers {
+        std::mem::take(&mut self.handlers)
     }
 
     /// Stops the inlets after what they had received, and makes `/readyz` say no.
@@ -120,8 +140,15 @@ pub(super) fn start(
         connections_max: config.inlet_connections_max,
         ..lines::Limits::default()
     };
-    let php = gateway.settings().php.as_ref();
-    let php = php.map(|php| PhpRunning::start(php, &gateway, runtime));
+    let Settings { php, fpm, .. } = gateway.settings();
+    let handlers = Handlers {
+        php: php
+            .as_ref()
+            .map(|php| PhpRunning::start(php, &gateway, runtime)),
+        fpm: fpm
+            .as_ref()
+            .map(|fpm| FpmRunning::start(fpm, &gateway, runtime)),
+    };
     let lines = runtime.spawn(lines::serve(opened, gateway, limits, stats, stopping));
     Ok((
         running,
@@ -130,7 +157,7 @@ pub(super) fn start(
             inlets,
             stop,
             lines,
-            php,
+            handlers,
         },
     ))
 }

@@ -180,14 +180,12 @@ fn serve(config: &Config, runtime: &Runtime) -> Result<Ending, Failure> {
         );
     }
     announce(&running, tls.is_some(), site.inlets());
-    let php = site.take_php();
-    let reload = || signals::reload(tls.as_ref(), php.as_ref());
+    let handlers = site.take_handlers();
+    let reload = || signals::reload(tls.as_ref(), handlers.php.as_ref());
     let close = async || site.close_inlets().await;
     let end = signals::until_the_end(signals, running, reload, config.drain, close);
     let ending = runtime.block_on(end).map_err(Failure::System);
-    if let Some(php) = php {
-        runtime.block_on(php.stop());
-    }
+    runtime.block_on(handlers.stop());
     ending
 }
 

@@ -8,7 +8,7 @@ use super::types::{
     Application, ApplicationRule, Auth, ChannelRule, Config, LogFormat, Mode, Origins, TlsFiles,
     WhenSlow, Who,
 };
-use super::{Secret, deflate, limits, parse, php};
+use super::{Secret, deflate, fpm, limits, parse, php};
 use std::fs::File;
 use std::io::Read as _;
 use std::num::NonZeroUsize;
@@ -40,6 +40,7 @@ pub(crate) fn config(mode: Mode, layer: &Layer) -> Result<Config, ConfigError> {
         channels: channels(mode, &values)?,
         applications: Vec::new(),
         php: php::php(&values)?,
+        fpm: fpm::fpm(&values)?,
         subprotocols: values.each("subprotocol", parse::subprotocol)?,
         api_key: api_key(mode, &values)?,
         pages: values.optional("pages", parse::switch)?.unwrap_or(false),
@@ -84,7 +85,7 @@ pub(crate) fn config(mode: Mode, layer: &Layer) -> Result<Config, ConfigError> {
             "give --listen ADDRESS:PORT, or leave the option out for its default",
         )));
     }
-    config.applications = applications(mode, &values, config.php.is_some())?;
+    config.applications = applications(&values, &config)?;
     // Last, so that a slip in the file is named before what the file lacks.
     if mode == Mode::Serve {
         config.auth = auth::auth(&values)?;
@@ -337,47 +338,57 @@ fn channels(mode: Mode, values: &Values<'_>) -> Result<Vec<ChannelRule>, ConfigE
     values.tables("channel").iter().map(rule).collect()
 }
 
-fn applications(
-    mode: Mode,
-    values: &Values<'_>,
-    has_php: bool,
-) -> Result<Vec<ApplicationRule>, ConfigError> {
+fn applications(values: &Values<'_>, config: &Config) -> Result<Vec<ApplicationRule>, ConfigError> {
     let built_in = |path: &str, application| ApplicationRule {
         path: path.to_owned(),
         application,
         subprotocols: Vec::new(),
     };
-    match mode {
-        Mode::Serve => {}
-        Mode::Demo => {
-            let elsewhere = if has_php {
-                Application::Php
-            } else {
-                Application::Chat
-            };
-            return Ok(vec![
-                built_in("/echo", Application::Echo),
-                built_in("/chat", Application::Chat),
-                built_in("*", elsewhere),
-            ]);
+    // Handlers of the site's, if there are any.
+    let mut handlers = Vec::new();
+    handlers.extend(config.php.as_ref().map(|_| Application::Php));
+    handlers.extend(config.fpm.as_ref().map(|_| Application::Fpm));
+    let mut rules = match config.mode {
+        Mode::Serve => application_rules(values, &handlers)?,
+        Mode::Demo => vec![
+            built_in("/echo", Application::Echo),
+            built_in("/chat", Application::Chat),
+        ],
+        Mode::Echo => vec![built_in("*", Application::Echo)],
+    };
+    handlers.retain(|handler| !rules.iter().any(|rule| rule.application == *handler));
+    match (&*handlers, rules.iter().any(|rule| rule.path == "*")) {
+        ([], true) => {}
+        ([], false) if config.mode == Mode::Demo => rules.push(built_in("*", Application::Chat)),
+        ([], false) => {}
+        ([handler], false) => rules.push(built_in("*", *handler)),
+        _ => {
+            return Err(ConfigError::Conflict(Problem::new(
+                "there are handlers that answer on no path: something else has `*`",
+                "give them a path: [[application]] with path = \"/PATH\" and name = \"php\" or \"fpm\"",
+            )));
         }
-        Mode::Echo => return Ok(vec![built_in("*", Application::Echo)]),
     }
+    Ok(rules)
+}
+
+fn application_rules(
+    values: &Values<'_>,
+    handlers: &[Application],
+) -> Result<Vec<ApplicationRule>, ConfigError> {
+    let choices = [
+        ("chat", Application::Chat),
+        ("echo", Application::Echo),
+        ("php", Application::Php),
+        ("fpm", Application::Fpm),
+    ];
     let mut rules: Vec<ApplicationRule> = Vec::new();
     for table in values.tables("application") {
         let path = table.required("path", "path = \"/chat\"")?;
+        let name = table.required("name", "name = \"chat\"")?;
         let rule = ApplicationRule {
             path: path.parse(parse::path_rule)?,
-            application: table.required("name", "name = \"chat\"")?.parse(|text| {
-                parse::choice(
-                    text,
-                    &[
-                        ("chat", Application::Chat),
-                        ("echo", Application::Echo),
-                        ("php", Application::Php),
-                    ],
-                )
-            })?,
+            application: name.parse(|text| parse::choice(text, &choices))?,
             subprotocols: table
                 .fields
                 .get("subprotocol")
@@ -386,9 +397,14 @@ fn applications(
                 .map(|located| located.parse(parse::subprotocol))
                 .collect::<Result<_, _>>()?,
         };
-        if rule.application == Application::Php && !has_php {
-            let fix = "name the file with them: --php FILE, or script in [php]";
-            return Err(Problem::new("there are no handlers in PHP", fix).at(&path.origin));
+        let is_of_site = matches!(rule.application, Application::Php | Application::Fpm);
+        if is_of_site && !handlers.contains(&rule.application) {
+            let what = format!("there are no handlers in {}", name.text);
+            let fix = format!(
+                "name the file with them: --{0} FILE, or script in [{0}]",
+                name.text
+            );
+            return Err(Problem::new(what, fix).at(&name.origin));
         }
         if rules.iter().any(|other| other.path == rule.path) {
             let what = format!(
@@ -398,16 +414,6 @@ fn applications(
             return Err(Problem::new(what, "leave one of them out").at(&path.origin));
         }
         rules.push(rule);
-    }
-    let is_php = |rule: &ApplicationRule| rule.application == Application::Php;
-    if has_php && !rules.iter().any(is_php) {
-        if rules.iter().any(|rule| rule.path == "*") {
-            return Err(ConfigError::Conflict(Problem::new(
-                "the handlers in PHP answer on no path: another application has `*`",
-                "give them a path: [[application]] with path = \"/PATH\" and name = \"php\"",
-            )));
-        }
-        rules.push(built_in("*", Application::Php));
     }
     Ok(rules)
 }

@@ -3,11 +3,12 @@
 //! [`Config`] is the checked result; everything else in the program reads only that.
 //!
 //! Start at [`load`]: it lays defaults, file, environment and flags over one another ([`source`]) and builds the result
-//! ([`build`]). What options there are is said once, in [`options`], [`deflate`], [`php`] and [`limits`].
+//! ([`build`]). What options there are is said once, in [`options`], [`deflate`], [`php`], [`fpm`] and [`limits`].
 
 mod build;
 mod deflate;
 mod error;
+mod fpm;
 mod limits;
 pub(crate) mod load;
 pub(crate) mod options;
@@ -23,7 +24,7 @@ pub(crate) use error::ConfigError;
 
 pub(crate) use secret::Secret;
 pub(crate) use types::{
-    Application, ApplicationRule, Auth, ChannelRule, Config, FailedEvent, InletAddress, Jwt,
-    JwtAlgorithm, JwtKey, JwtSources, LogFormat, Mode, Origins, PhpConfig, PhpKey, TlsFiles,
-    WhenSlow, Who,
+    Application, ApplicationRule, Auth, ChannelRule, Config, FailedEvent, FpmAddress, FpmConfig,
+    FpmEvent, InletAddress, Jwt, JwtAlgorithm, JwtKey, JwtSources, LogFormat, Mode, Origins,
+    PhpConfig, PhpKey, TlsFiles, WhenSlow, Who,
 };

@@ -30,10 +30,6 @@ pub(super) fn php(values: &Values<'_>) -> Result<Option<PhpConfig>, ConfigError>
         Ok(parsed.and_then(|number| usize::try_from(number).ok()))
     };
     let key = [("connection", PhpKey::Connection), ("path", PhpKey::Path)];
-    let failed_event = [
-        ("ignore", FailedEvent::Ignore),
-        ("close", FailedEvent::Close),
-    ];
     let (shortest, longest) = EXEC_TTL;
     let config = PhpConfig {
         script: PathBuf::new(),
@@ -60,34 +56,49 @@ pub(super) fn php(values: &Values<'_>) -> Result<Option<PhpConfig>, ConfigError>
             })?
             .unwrap_or(0),
         failed_event: values
-            .optional("php.failed_event", |text| {
-                parse::choice(text, &failed_event)
-            })?
+            .optional("php.failed_event", failed_event)?
             .unwrap_or(FailedEvent::Ignore),
         events_max: values.limit("limits.php_queue_events_max")?,
         bytes_max: values.limit("limits.php_queue_bytes_max")?,
     };
     // Last, so that a slip in the table is named also where there are no handlers.
-    let Some(script) = values.located("php.script") else {
+    let script = script(values, "php.script", "--php")?;
+    Ok(script.map(|script| PhpConfig { script, ..config }))
+}
+
+/// A file with handlers.
+pub(super) fn script(
+    values: &Values<'_>,
+    key: &str,
+    flag: &str,
+) -> Result<Option<PathBuf>, ConfigError> {
+    let Some(script) = values.located(key) else {
         return Ok(None);
     };
+    let name = parse::shown(&script.text);
     // A folder can be opened, but not be run.
-    let file = File::open(&script.text).and_then(|file| file.metadata());
-    match file {
-        Ok(file) if file.is_file() => {}
+    match File::open(&script.text).and_then(|file| file.metadata()) {
+        Ok(file) if file.is_file() => Ok(Some(PathBuf::from(&script.text))),
         Ok(_) => {
-            let what = format!("{} is no file", parse::shown(&script.text));
             let fix = "name the PHP file with your handlers";
-            return Err(Problem::new(what, fix).at(&script.origin));
+            Err(Problem::new(format!("{name} is no file"), fix).at(&script.origin))
         }
         Err(error) => {
-            let what = format!("{} cannot be read: {error}", parse::shown(&script.text));
-            let fix = "name the PHP file with your handlers (--php FILE), readable for the user that runs rupor";
-            return Err(Problem::new(what, fix).at(&script.origin));
+            let fix = format!(
+                "name the PHP file with your handlers ({flag} FILE), readable for the user that runs rupor"
+            );
+            Err(Problem::new(format!("{name} cannot be read: {error}"), fix).at(&script.origin))
         }
     }
-    let script = PathBuf::from(&script.text);
-    Ok(Some(PhpConfig { script, ..config }))
+}
+
+/// What a connection hears of an event that failed.
+pub(super) fn failed_event(text: &str) -> Result<FailedEvent, Problem> {
+    let choices = [
+        ("ignore", FailedEvent::Ignore),
+        ("close", FailedEvent::Close),
+    ];
+    parse::choice(text, &choices)
 }
 
 const fn option(

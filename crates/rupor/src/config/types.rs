@@ -42,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) applications: Vec<ApplicationRule>,
     /// What runs handlers in PHP; `None`: there are none.
     pub(crate) php: Option<PhpConfig>,
+    /// What calls handlers in php-fpm; `None`: there are none.
+    pub(crate) fpm: Option<FpmConfig>,
     /// Subprotocols the gateway may select, by preference, besides `rupor.v1`, which it always speaks.
     pub(crate) subprotocols: Vec<String>,
     /// The HTTP API's bearer key; `None`: the API is off.
@@ -234,8 +236,53 @@ pub(crate) enum Application {
     Chat,
     /// Every message comes back.
     Echo,
-    /// Handlers in PHP.
+    /// Handlers in PHP processes of ours.
     Php,
+    /// Handlers in php-fpm.
+    Fpm,
+}
+
+/// Calls of php-fpm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FpmConfig {
+    /// The script that is called, by its full path.
+    pub(crate) script: PathBuf,
+    /// Where php-fpm listens.
+    pub(crate) address: FpmAddress,
+    /// Connections to it.
+    pub(crate) connections: NonZeroUsize,
+    /// How long an event may take.
+    pub(crate) timeout: Duration,
+    /// What the script is called for.
+    pub(crate) events: Vec<FpmEvent>,
+    /// What a connection hears when its event failed.
+    pub(crate) failed_event: FailedEvent,
+    /// Events that wait.
+    pub(crate) events_max: usize,
+    /// Bytes of them.
+    pub(crate) bytes_max: usize,
+}
+
+/// Where php-fpm listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum FpmAddress {
+    /// `tcp://127.0.0.1:9000`
+    Tcp(SocketAddr),
+    /// `unix:///run/php/php-fpm.sock`
+    Unix(PathBuf),
+}
+
+/// What a script in php-fpm is called for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FpmEvent {
+    /// Whether a connection may open.
+    Upgrade,
+    /// It is open.
+    Open,
+    /// A message came.
+    Message,
+    /// It is gone.
+    Close,
 }
 
 /// The processes that run handlers in PHP.

@@ -3,7 +3,7 @@
 use super::Clock;
 use super::effects::topic_bytes_max;
 use crate::config::{ApplicationRule, ChannelRule, Config, Mode};
-use crate::outlet::Php;
+use crate::outlet::{Fpm, Php};
 use rupor_hub::Limits;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,8 @@ pub(crate) struct Settings {
     pub(crate) applications: Vec<ApplicationRule>,
     /// What runs handlers in PHP.
     pub(crate) php: Option<Arc<Php>>,
+    /// What calls handlers in php-fpm.
+    pub(crate) fpm: Option<Arc<Fpm>>,
     /// Subprotocols by preference, besides `rupor.v1`.
     pub(crate) subprotocols: Vec<String>,
     /// The cookie whose value finds a connection.
@@ -38,6 +40,7 @@ impl Default for Settings {
             channels: Vec::new(),
             applications: Vec::new(),
             php: None,
+            fpm: None,
             subprotocols: Vec::new(),
             cookie_name: "PHPSESSID".to_owned(),
             loopback_hosts_only: false,
@@ -55,6 +58,7 @@ impl Settings {
             channels: config.channels.clone(),
             applications: config.applications.clone(),
             php: config.php.clone().map(Php::new).map(Arc::new),
+            fpm: config.fpm.clone().map(Fpm::new).map(Arc::new),
             subprotocols: config.subprotocols.clone(),
             loopback_hosts_only: config.mode == Mode::Demo,
             identify_deadline: config.identify_deadline,

@@ -8,7 +8,7 @@ mod table;
 
 use crate::gateway::{Counts, Gateway};
 use crate::inlet::lines;
-use crate::outlet::PhpCounts;
+use crate::outlet::{FpmCounts, PhpCounts};
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse as _;
@@ -46,6 +46,7 @@ struct Snapshot {
     gateway: Counts,
     lines: lines::Counts,
     php: PhpCounts,
+    fpm: FpmCounts,
     started_at: u64,
 }
 
@@ -54,15 +55,19 @@ pub(crate) fn router(sources: Sources) -> Router {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
     let started_at = since_1970.map_or(0, |time| time.as_secs());
     let text = move || {
+        let settings = sources.gateway.settings();
         let snapshot = Snapshot {
             server: sources.server.get().map(Handle::stats).unwrap_or_default(),
             gateway: sources.gateway.counts(),
-            php: sources
-                .gateway
-                .settings()
+            php: settings
                 .php
                 .as_ref()
                 .map(|php| php.counts())
+                .unwrap_or_default(),
+            fpm: settings
+                .fpm
+                .as_ref()
+                .map(|fpm| fpm.counts())
                 .unwrap_or_default(),
             lines: sources.lines.counts(),
             started_at,

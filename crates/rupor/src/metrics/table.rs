@@ -343,4 +343,30 @@ pub(super) static METRICS: &[Metric] = &[
         "Commands of PHP processes that could not be carried out; the log has each",
         |s| one(s.php.commands_refused),
     ),
+    gauge("fpm_connections", "Connections to php-fpm", |s| {
+        count(s.fpm.connections)
+    }),
+    gauge("fpm_events_waiting", "Events that wait for php-fpm", |s| {
+        count(s.fpm.waiting)
+    }),
+    counter(
+        "fpm_events",
+        "Events for php-fpm, by what became of them: handled; failed with their call and not tried again; dropped because too many \
+         wait, and their connection closed with 1013",
+        |s| {
+            by(
+                "result",
+                [
+                    ("handled", s.fpm.handled),
+                    ("failed", s.fpm.failed),
+                    ("dropped", s.fpm.dropped),
+                ],
+            )
+        },
+    ),
+    counter(
+        "fpm_answers_wrong",
+        "Answers of scripts that could not be carried out in full; the log has each",
+        |s| one(s.fpm.wrong),
+    ),
 ];

@@ -3,7 +3,7 @@
 //! An [`Outlet`] is called on the worker thread that owns the connection and must not block. It answers through the
 //! [`Conversation`] that it is lent for the call, or later, from any thread, through the
 //! [`Gateway`](crate::gateway::Gateway) with the connection's number: `send` to it, `subscribe`, `unsubscribe`,
-//! `close_connection`. So do the handlers in PHP ([`Php`]): such an outlet puts the message into a bounded queue of its own,
+//! `close_connection`. So do the handlers in PHP ([`Php`], [`Fpm`]): such an outlet puts the message into a bounded queue of its own,
 //! returns, and answers when the answer is there.
 //!
 //! Where no outlet answers on a path, browsers only listen: what they send is dropped, counted
@@ -14,11 +14,14 @@
 
 mod chat;
 mod echo;
+mod fpm;
+mod patience;
 mod php;
 mod routes;
 
 pub(crate) use chat::Chat;
 pub(crate) use echo::Echo;
+pub(crate) use fpm::{Counts as FpmCounts, Fpm, Running as FpmRunning};
 pub(crate) use php::{Counts as PhpCounts, Php, Running as PhpRunning};
 pub(crate) use routes::Routes;
 

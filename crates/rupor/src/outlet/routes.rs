@@ -1,6 +1,6 @@
 //! Which application answers on which path.
 
-use super::{Chat, Echo, Outlet, Php};
+use super::{Chat, Echo, Fpm, Outlet, Php};
 use crate::config::{Application, ApplicationRule};
 use crate::gateway::{Clock, path_match};
 use std::sync::Arc;
@@ -20,16 +20,23 @@ struct Route {
 
 impl Routes {
     /// The applications of a configuration.
-    pub(crate) fn new(rules: &[ApplicationRule], clock: &Clock, php: Option<&Arc<Php>>) -> Self {
+    pub(crate) fn new(
+        rules: &[ApplicationRule],
+        clock: &Clock,
+        php: Option<&Arc<Php>>,
+        fpm: Option<&Arc<Fpm>>,
+    ) -> Self {
         let chat: Arc<dyn Outlet> = Arc::new(Chat::new(clock.clone()));
         let echo: Arc<dyn Outlet> = Arc::new(Echo);
         let php = php.map(|php| Arc::clone(php) as Arc<dyn Outlet>);
+        let fpm = fpm.map(|fpm| Arc::clone(fpm) as Arc<dyn Outlet>);
         let route = |rule: &ApplicationRule| {
             let outlet = match rule.application {
                 Application::Chat => Some(&chat),
                 Application::Echo => Some(&echo),
-                // The configuration names it only where there is one.
+                // The configuration names these only where there are some.
                 Application::Php => php.as_ref(),
+                Application::Fpm => fpm.as_ref(),
             };
             Some(Route {
                 path: rule.path.clone(),

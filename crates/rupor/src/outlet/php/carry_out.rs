@@ -6,7 +6,7 @@ use super::stats::Dropped;
 use super::wire::{Command, EventKind};
 use super::{Php, Worker};
 use crate::gateway::{ConnectionId, Gateway, Publish, PublishError, Target};
-use crate::outlet::Verdict;
+use crate::outlet::{Verdict, patience};
 use rupor_hub::Refused;
 use rupor_proto::{CloseCode, Message};
 use serde::Deserialize;
@@ -14,15 +14,12 @@ use serde_json::json;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
-/// How long a command is tried again that a worker thread has no room for. Meanwhile nothing more is read: the process is
-/// slowed down.
-const OVERLOAD_WAIT_MAX: Duration = Duration::from_secs(5);
-/// The first and the longest wait between the tries; they double.
-const OVERLOAD_WAITS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(100));
 /// Longest value that is attached to a connection, in bytes of JSON.
 const ATTACHED_BYTES_MAX: usize = 65_536;
+/// How long an answer waits for room for the first time.
+const ANSWER_WAIT: Duration = Duration::from_millis(1);
 /// `tell` to all other workers.
 const ALL_OTHERS: u16 = u16::MAX;
 
@@ -181,19 +178,8 @@ impl CarryOut<'_> {
             compress: true,
             key: None,
         };
-        let deadline = Instant::now() + OVERLOAD_WAIT_MAX;
-        let (mut wait, longest) = OVERLOAD_WAITS;
-        loop {
-            let receipts = self.gateway.publish(vec![publish.clone()]).await;
-            match receipts.into_iter().next() {
-                Some(Err(PublishError::Overloaded)) if Instant::now() < deadline => {
-                    sleep(wait).await;
-                    wait = (wait * 2).min(longest);
-                }
-                Some(Err(error)) => return Err(error.into()),
-                _ => return Ok(()),
-            }
-        }
+        patience::publish(self.gateway, publish).await?;
+        Ok(())
     }
 
     async fn ask(&self, request: u64, question: &[u8]) {
@@ -216,7 +202,7 @@ impl CarryOut<'_> {
             .queue()
             .answer(request, answer.to_string().as_bytes())
         {
-            sleep(OVERLOAD_WAITS.0).await;
+            sleep(ANSWER_WAIT).await;
         }
         self.worker.wake.notify_one();
     }
@@ -254,17 +240,6 @@ fn utf8<'b>(bytes: &'b [u8], otherwise: &'static str) -> Result<&'b str, Failed>
     std::str::from_utf8(bytes).map_err(|_| Failed::Bad(otherwise))
 }
 
-/// Tries again for a while what a worker thread has no room for.
-async fn patiently(mut attempt: impl FnMut() -> Result<(), PublishError>) -> Result<(), Failed> {
-    let deadline = Instant::now() + OVERLOAD_WAIT_MAX;
-    let (mut wait, longest) = OVERLOAD_WAITS;
-    loop {
-        match attempt() {
-            Err(PublishError::Overloaded) if Instant::now() < deadline => {
-                sleep(wait).await;
-                wait = (wait * 2).min(longest);
-            }
-            result => return result.map_err(Failed::from),
-        }
-    }
+async fn patiently(attempt: impl FnMut() -> Result<(), PublishError>) -> Result<(), Failed> {
+    Ok(patience::patiently(attempt).await?)
 }

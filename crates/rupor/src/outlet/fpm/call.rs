@@ -1,0 +1,439 @@
+//! Calls of php-fpm over FastCGI: connections that are kept, what is asked over them, and what comes back.
+
+use super::lanes::{About, Event};
+use crate::config::{FpmAddress, FpmConfig};
+use crate::gateway::ConnectionId;
+use fastcgi_client::conn::KeepAlive;
+use fastcgi_client::io::{Cursor, TokioCompat};
+use fastcgi_client::{Client, ClientError, Params, Request, Response};
+use socket2::SockRef;
+use std::fmt;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+
+/// Longest answer of a script with its headers, and of its error output, in bytes on the wire.
+const ANSWER_BYTES_MAX: usize = 4 << 20;
+/// A connection that was not used for so long is closed: each occupies a process of php-fpm.
+pub(super) const IDLE_MAX: Duration = Duration::from_secs(5);
+
+/// php-fpm ends processes between requests (`pm.max_requests`), and whoever asks just then finds the connection closed. That is
+/// asked again, once: if nothing came, so soon, over a connection that was kept. A script that ends its process in the
+/// same way and as soon is so handed its event twice.
+const UNHEARD_MAX: Duration = Duration::from_millis(100);
+
+/// What the script said.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) body: Vec<u8>,
+    /// Notices and warnings.
+    pub(super) errors: Vec<u8>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum NoAnswer {
+    /// php-fpm cannot be reached: the script was not called.
+    Unreachable(io::Error),
+    /// It took too long.
+    TooLong,
+    /// The connection broke, or what came was no answer.
+    Broken(String),
+    /// The script failed or is none: HTTP status, and what was printed.
+    Status(u16, String),
+}
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(error) => write!(
+                formatter,
+                "php-fpm cannot be reached: {error}. Fix: start it, or name its address with --fpm-address"
+            ),
+            Self::TooLong => formatter.write_str("the script took longer than fpm.timeout"),
+            Self::Broken(error) => write!(formatter, "no answer of php-fpm: {error}"),
+            Self::Status(404, _) => formatter.write_str(
+                "php-fpm finds no such script. Fix: name one with --fpm by its full path, readable for the pool's user",
+            ),
+            Self::Status(status, said) => {
+                write!(formatter, "the script failed with status {status}: {said}")
+            }
+        }
+    }
+}
+
+/// The connections to php-fpm.
+#[derive(Debug)]
+pub(super) struct Pool {
+    config: FpmConfig,
+    permits: Semaphore,
+    idle: Mutex<Vec<Kept>>,
+    open: Arc<AtomicUsize>,
+}
+
+/// A connection, and since when it is not used.
+struct Kept {
+    client: Client<TokioCompat<Bounded>, KeepAlive>,
+    /// The same socket, to see whether it was closed.
+    socket: OwnedFd,
+    left: Arc<AtomicUsize>,
+    since: Instant,
+    _counted: Counted,
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Kept").finish_non_exhaustive()
+    }
+}
+
+/// An attempt that brought nothing.
+struct Failed {
+    /// The script was not called, as far as that can be known.
+    unheard: bool,
+    reason: String,
+}
+
+/// Counts open connections.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(open))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Pool {
+    pub(super) fn new(config: FpmConfig) -> Self {
+        Self {
+            permits: Semaphore::new(config.connections.get()),
+            config,
+            idle: Mutex::default(),
+            open: Arc::default(),
+        }
+    }
+
+    /// Connections that are open.
+    pub(super) fn connections(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Calls the script; once, whatever comes of it.
+    pub(super) async fn call(
+        &self,
+        connection: Option<ConnectionId>,
+        about: &About,
+        event: &Event,
+    ) -> Result<Answer, NoAnswer> {
+        // The semaphore is never closed.
+        let _permit = self.permits.acquire().await;
+        let called = timeout(self.config.timeout, async {
+            let kept = self.take_kept();
+            let is_kept = kept.is_some();
+            let unreachable = NoAnswer::Unreachable;
+            let connected = match kept {
+                Some(kept) => kept,
+                None => self.connect().await.map_err(unreachable)?,
+            };
+            let request = || {
+                Request::new(
+                    params(&self.config, connection, about, event),
+                    Cursor::new(event.body()),
+                )
+            };
+            match self.ask(connected, request()).await {
+                Err(Failed { unheard: true, .. }) if is_kept => {
+                    let connected = self.connect().await.map_err(unreachable)?;
+                    self.ask(connected, request()).await
+                }
+                asked => asked,
+            }
+            .map_err(|failed| NoAnswer::Broken(failed.reason))
+            .and_then(answer)
+        });
+        called.await.unwrap_or(Err(NoAnswer::TooLong))
+    }
+
+    /// Asks once; the connection is kept if that went well.
+    async fn ask(
+        &self,
+        mut kept: Kept,
+        request: Request<'_, Cursor<&[u8]>>,
+    ) -> Result<Response, Failed> {
+        kept.left.store(ANSWER_BYTES_MAX, Ordering::Relaxed);
+        let began = Instant::now();
+        match kept.client.execute(request).await {
+            Ok(response) => {
+                kept.since = Instant::now();
+                self.idle().push(kept);
+                Ok(response)
+            }
+            Err(error) => {
+                let ended = is_end(&error);
+                let nothing_came = kept.left.load(Ordering::Relaxed) == ANSWER_BYTES_MAX;
+                Err(Failed {
+                    unheard: ended && nothing_came && began.elapsed() < UNHEARD_MAX,
+                    reason: if ended {
+                        "its process ended".to_owned()
+                    } else {
+                        error.to_string()
+                    },
+                })
+            }
+        }
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Kept>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes what was not used for long.
+    pub(super) fn close_idle(&self) {
+        self.idle().retain(|kept| kept.since.elapsed() < IDLE_MAX);
+    }
+
+    /// One that is kept and still open.
+    fn take_kept(&self) -> Option<Kept> {
+        let mut idle = self.idle();
+        // Processes of php-fpm end after a while.
+        while let Some(kept) = idle.pop() {
+            if is_open(&kept.socket) {
+                return Some(kept);
+            }
+        }
+        None
+    }
+
+    async fn connect(&self) -> io::Result<Kept> {
+        let (stream, socket) = match &self.config.address {
+            FpmAddress::Unix(path) => {
+                let stream = UnixStream::connect(path).await?;
+                let socket = SockRef::from(&stream).try_clone()?;
+                (Either::Unix(stream), socket)
+            }
+            FpmAddress::Tcp(address) => {
+                let stream = TcpStream::connect(address).await?;
+                let _ = stream.set_nodelay(true);
+                let socket = SockRef::from(&stream).try_clone()?;
+                (Either::Tcp(stream), socket)
+            }
+        };
+        let left = Arc::new(AtomicUsize::new(ANSWER_BYTES_MAX));
+        let bounded = Bounded {
+            stream,
+            left: Arc::clone(&left),
+        };
+        Ok(Kept {
+            client: Client::new_keep_alive_tokio(bounded),
+            socket: socket.into(),
+            left,
+            since: Instant::now(),
+            _counted: Counted::new(&self.open),
+        })
+    }
+}
+
+/// Nothing may have come that was not asked for, and no end.
+fn is_open(socket: &OwnedFd) -> bool {
+    let mut byte = [MaybeUninit::uninit()];
+    let peeked = SockRef::from(socket).peek(&mut byte);
+    peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
+/// Whether the other end went away.
+fn is_end(error: &ClientError) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error, ClientError::Io(error) if matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof))
+}
+
+fn answer(response: Response) -> Result<Answer, NoAnswer> {
+    let errors = response.stderr.clone().unwrap_or_default();
+    let http: http::Response<Vec<u8>> =
+        response
+            .try_into()
+            .map_err(|error: fastcgi_client::HttpConversionError| {
+                NoAnswer::Broken(error.to_string())
+            })?;
+    let status = http.status().as_u16();
+    let body = http.into_body();
+    if status == 200 {
+        return Ok(Answer { body, errors });
+    }
+    let said = if errors.is_empty() { &body } else { &errors };
+    let said = String::from_utf8_lossy(said.get(..1000).unwrap_or(said)).into_owned();
+    Err(NoAnswer::Status(status, crate::log::printed(said.trim())))
+}
+
+/// What CGI calls the request (RFC 3875 §4.1), so that `$_SERVER`, `$_GET` and `$_COOKIE` are those of the request that
+/// opened the connection; and `RUPOR_…` for what happened on it.
+fn params(
+    config: &FpmConfig,
+    connection: Option<ConnectionId>,
+    about: &About,
+    event: &Event,
+) -> Params<'static> {
+    let request = &about.request;
+    let script = config.script.to_string_lossy();
+    let name = config
+        .script
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy();
+    let root = config
+        .script
+        .parent()
+        .unwrap_or(&config.script)
+        .to_string_lossy();
+    let content_type = match event {
+        Event::Binary(_) => "application/octet-stream",
+        _ => "text/plain; charset=utf-8",
+    };
+    let mut params = Params::default()
+        .request_method("POST")
+        .script_filename(script.into_owned())
+        .script_name(format!("/{name}"))
+        .document_root(root.into_owned())
+        .document_uri(format!("/{name}"))
+        .request_uri(request.target.clone())
+        .query_string(request.query().unwrap_or_default().to_owned())
+        .remote_addr(request.remote.ip().to_string())
+        .remote_port(request.remote.port())
+        .server_name(request.host().unwrap_or_default().to_owned())
+        .content_type(content_type)
+        .content_length(event.body().len())
+        .custom("RUPOR_EVENT", event.name());
+    let mut add = |name: &str, value: String| {
+        let owned = std::mem::take(&mut params);
+        params = owned.custom(name.to_owned(), value);
+    };
+    if request.secure {
+        add("HTTPS", "on".to_owned());
+    }
+    if let Some(connection) = connection {
+        add("RUPOR_CONNECTION", connection.to_string());
+    }
+    if let Some(user) = &about.user {
+        add("RUPOR_USER", user.to_string());
+    }
+    if let Some(attached) = &about.attached {
+        add("RUPOR_ATTACHED", attached.to_string());
+    }
+    match event {
+        Event::Text(_) => add("RUPOR_TYPE", "text".to_owned()),
+        Event::Binary(_) => add("RUPOR_TYPE", "binary".to_owned()),
+        Event::Close { code, reason } => {
+            add("RUPOR_CODE", code.to_string());
+            add("RUPOR_REASON", reason.to_string());
+        }
+        Event::Upgrade | Event::Open => {}
+    }
+    for (name, value) in headers(&request.headers) {
+        add(&name, value);
+    }
+    params
+}
+
+/// Headers as CGI names them. One with an underscore would look like another with a hyphen, and `Proxy` would become
+/// `HTTP_PROXY`, which programs believe to be their proxy.
+fn headers(headers: &http::HeaderMap) -> impl Iterator<Item = (String, String)> {
+    headers.keys().filter_map(|name| {
+        let name_text = name.as_str();
+        let skipped = ["proxy", "content-length", "content-type"];
+        if name_text.contains('_') || skipped.contains(&name_text) {
+            return None;
+        }
+        let values: Vec<_> = headers
+            .get_all(name)
+            .iter()
+            .map(http::HeaderValue::as_bytes)
+            .collect();
+        let between: &[u8] = if name_text == "cookie" { b"; " } else { b", " };
+        let value = String::from_utf8_lossy(&values.join(between)).into_owned();
+        Some((
+            format!("HTTP_{}", name_text.to_ascii_uppercase().replace('-', "_")),
+            value,
+        ))
+    })
+}
+
+/// A stream of which so much may be read: what comes from a script is bounded.
+#[derive(Debug)]
+struct Bounded {
+    stream: Either,
+    left: Arc<AtomicUsize>,
+}
+
+#[derive(Debug)]
+enum Either {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+impl Either {
+    fn read(&mut self) -> Pin<&mut (dyn AsyncRead + Send + Unpin)> {
+        match self {
+            Self::Unix(stream) => Pin::new(stream),
+            Self::Tcp(stream) => Pin::new(stream),
+        }
+    }
+
+    fn write(&mut self) -> Pin<&mut (dyn AsyncWrite + Send + Unpin)> {
+        match self {
+            Self::Unix(stream) => Pin::new(stream),
+            Self::Tcp(stream) => Pin::new(stream),
+        }
+    }
+}
+
+impl AsyncRead for Bounded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = self.stream.read().poll_read(context, buffer);
+        let read = buffer.filled().len() - before;
+        let left = self.left.load(Ordering::Relaxed);
+        if read > left {
+            let error = format!("the answer is longer than {ANSWER_BYTES_MAX} bytes");
+            return Poll::Ready(Err(io::Error::other(error)));
+        }
+        self.left.store(left - read, Ordering::Relaxed);
+        polled
+    }
+}
+
+impl AsyncWrite for Bounded {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.stream.write().poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.write().poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.write().poll_shutdown(context)
+    }
+}

@@ -1,0 +1,332 @@
+//! Handlers in php-fpm: each event is one request to a script, over FastCGI, and its answer is what is to be done.
+//!
+//! Events of a connection are handled one after the other, those of different connections side by side, as many as there are
+//! connections to php-fpm. [`Fpm`] puts events into [`Lanes`], on the connection's thread, and returns; a task for each
+//! connection to php-fpm takes the next event, makes the [`call`](Pool::call) and carries out the [`answer`].
+//!
+//! An event is handed to the script once, as far as that can be known (`call::UNHEARD_MAX`): one whose call failed is counted,
+//! logged, and its connection hears of it as configured.
+
+mod answer;
+mod call;
+mod lanes;
+
+use super::{Conversation, Outlet, Verdict};
+use crate::config::{FailedEvent, FpmConfig, FpmEvent};
+use crate::gateway::{Gateway, OVERLOADED};
+use answer::{CarryOut, Change};
+use call::{Answer, Pool};
+use futures_util::future::BoxFuture;
+use lanes::{About, Event, Full, Job, Lanes, Limits};
+use rupor_proto::{Close, CloseCode, Message};
+use rupor_server::UpgradeRequest;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// How long events that wait may take to be handled at the end.
+const END_MAX: Duration = Duration::from_secs(10);
+
+/// The handlers.
+#[derive(Debug)]
+pub(crate) struct Fpm {
+    config: FpmConfig,
+    lanes: Mutex<Lanes>,
+    /// A permit for each event that waits to be looked for.
+    ready: Semaphore,
+    pool: Pool,
+    /// Set once it runs.
+    gateway: Mutex<Weak<Gateway>>,
+    stats: Stats,
+}
+
+#[derive(Debug, Default)]
+struct Stats {
+    handled: AtomicU64,
+    failed: AtomicU64,
+    dropped: AtomicU64,
+    wrong: AtomicU64,
+}
+
+/// The counters at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Events that a script handled.
+    pub(crate) handled: u64,
+    /// Events whose call failed.
+    pub(crate) failed: u64,
+    /// Events that found no room.
+    pub(crate) dropped: u64,
+    /// Answers that could not be carried out in full.
+    pub(crate) wrong: u64,
+    /// Events that wait.
+    pub(crate) waiting: usize,
+    /// Connections to php-fpm.
+    pub(crate) connections: usize,
+}
+
+impl Fpm {
+    /// Handlers that are not called yet: events wait.
+    pub(crate) fn new(config: FpmConfig) -> Self {
+        Self {
+            lanes: Mutex::new(Lanes::new(Limits {
+                events_max: config.events_max,
+                bytes_max: config.bytes_max,
+            })),
+            ready: Semaphore::new(0),
+            pool: Pool::new(config.clone()),
+            config,
+            gateway: Mutex::default(),
+            stats: Stats::default(),
+        }
+    }
+
+    /// What is counted.
+    pub(crate) fn counts(&self) -> Counts {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts {
+            handled: load(&self.stats.handled),
+            failed: load(&self.stats.failed),
+            dropped: load(&self.stats.dropped),
+            wrong: load(&self.stats.wrong),
+            waiting: self.lanes().waiting(),
+            connections: self.pool.connections(),
+        }
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        // Nothing panics under this lock; if something did, the lanes would still be whole.
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wants(&self, event: FpmEvent) -> bool {
+        self.config.events.contains(&event)
+    }
+
+    /// Nothing is lost silently: who is not heard is told so.
+    fn push(&self, conversation: &mut dyn Conversation, event: Event) {
+        let pushed = self.lanes().push(conversation.connection(), event);
+        match pushed {
+            Ok(()) => self.ready.add_permits(1),
+            Err(Full) => {
+                self.stats.dropped.fetch_add(1, Ordering::Relaxed);
+                conversation.close(OVERLOADED.code, &OVERLOADED.reason());
+            }
+        }
+    }
+
+    /// Handles events as they come; never returns.
+    async fn handle_all(self: Arc<Self>, gateway: Arc<Gateway>) {
+        while let Ok(permit) = self.ready.acquire().await {
+            permit.forget();
+            let job = self.lanes().take();
+            if let Some(job) = job {
+                let connection = job.connection;
+                self.handle(&gateway, job).await;
+                let mut lanes = self.lanes();
+                lanes.finish(connection);
+                // Its next event was looked for while this one was being handled, and not found.
+                if lanes.is_ready() {
+                    self.ready.add_permits(1);
+                }
+            }
+        }
+    }
+
+    async fn handle(&self, gateway: &Gateway, job: Job) {
+        let Job {
+            connection,
+            about,
+            event,
+        } = job;
+        let answer = match self.pool.call(Some(connection), &about, &event).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.failed(&event, &error.to_string());
+                let tell = self.config.failed_event == FailedEvent::Close;
+                if tell && !matches!(event, Event::Close { .. }) {
+                    let code = CloseCode::INTERNAL_ERROR;
+                    let closed = gateway.close_connection(connection, code, "the handlers failed");
+                    if let Err(error) = closed {
+                        tracing::warn!(%connection, %error, "a connection whose event failed is not closed");
+                    }
+                }
+                return;
+            }
+        };
+        self.stats.handled.fetch_add(1, Ordering::Relaxed);
+        log_errors(&answer);
+        let mut changes = Vec::new();
+        let carry_out = CarryOut {
+            gateway,
+            connection,
+        };
+        if let Err(error) = carry_out.answer(&answer.body, &mut changes).await {
+            self.wrong(&event, &error);
+        }
+        if let Some(about) = self.lanes().about(connection) {
+            for change in changes {
+                match change {
+                    Change::User(user) => about.user = Some(user),
+                    Change::Attached(json) => about.attached = Some(json),
+                }
+            }
+        }
+    }
+
+    fn failed(&self, event: &Event, error: &str) {
+        self.stats.failed.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(
+            event = event.name(),
+            "an event failed and is not tried again: {error}"
+        );
+    }
+
+    fn wrong(&self, event: &Event, error: &str) {
+        self.stats.wrong.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(
+            event = event.name(),
+            "what the script answered is not all carried out: {error}"
+        );
+    }
+
+    /// Asks the script about an upgrade.
+    async fn decide(&self, request: &UpgradeRequest, user: Option<&str>) -> Verdict {
+        let gateway = self
+            .gateway
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .upgrade();
+        let Some(gateway) = gateway.filter(|_| self.wants(FpmEvent::Upgrade)) else {
+            return Verdict::pass();
+        };
+        let about = About {
+            request: Arc::new(request.clone()),
+            user: user.map(Into::into),
+            attached: None,
+        };
+        let answer = match self.pool.call(None, &about, &Event::Upgrade).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.failed(&Event::Upgrade, &error.to_string());
+                return refuse(503, "the handlers do not answer; try again later");
+            }
+        };
+        self.stats.handled.fetch_add(1, Ordering::Relaxed);
+        log_errors(&answer);
+        answer::verdict(&gateway, &answer.body)
+            .await
+            .unwrap_or_else(|error| {
+                self.wrong(&Event::Upgrade, &error);
+                refuse(500, "the handlers failed")
+            })
+    }
+}
+
+fn refuse(status: u16, reason: &str) -> Verdict {
+    Verdict::Refuse {
+        status,
+        reason: reason.to_owned(),
+    }
+}
+
+/// Notices and warnings of a script.
+fn log_errors(answer: &Answer) {
+    for line in String::from_utf8_lossy(&answer.errors).lines().take(100) {
+        tracing::warn!(target: "php", "{}", crate::log::printed(line));
+    }
+}
+
+impl Outlet for Fpm {
+    fn admit<'a>(
+        &'a self,
+        request: &'a UpgradeRequest,
+        user: Option<&'a str>,
+    ) -> BoxFuture<'a, Verdict> {
+        Box::pin(self.decide(request, user))
+    }
+
+    fn wants_request(&self) -> bool {
+        true
+    }
+
+    fn on_open(&self, conversation: &mut dyn Conversation, request: Option<Box<UpgradeRequest>>) {
+        let Some(request) = request else { return };
+        let about = About {
+            request: Arc::from(request),
+            user: conversation.user().map(Into::into),
+            attached: None,
+        };
+        self.lanes().open(conversation.connection(), about);
+        if self.wants(FpmEvent::Open) {
+            self.push(conversation, Event::Open);
+        }
+    }
+
+    fn on_message(&self, conversation: &mut dyn Conversation, message: Message<'_>) {
+        if self.wants(FpmEvent::Message) {
+            let event = match message {
+                Message::Text(text) => Event::Text(text.into()),
+                Message::Binary(bytes) => Event::Binary(bytes.into()),
+            };
+            self.push(conversation, event);
+        }
+    }
+
+    fn on_close(&self, conversation: &mut dyn Conversation, close: &Close) {
+        let event = self.wants(FpmEvent::Close).then(|| Event::Close {
+            code: close.code.as_u16(),
+            reason: close.reason.as_str().into(),
+        });
+        self.lanes().close(conversation.connection(), event);
+        self.ready.add_permits(1);
+    }
+}
+
+/// The tasks that call php-fpm.
+#[derive(Debug)]
+pub(crate) struct Running {
+    fpm: Arc<Fpm>,
+    tasks: JoinSet<()>,
+}
+
+impl Running {
+    /// Begins to handle events.
+    pub(crate) fn start(fpm: &Arc<Fpm>, gateway: &Arc<Gateway>, runtime: &Runtime) -> Self {
+        *fpm.gateway.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(gateway);
+        let mut tasks = JoinSet::new();
+        for _ in 0..fpm.config.connections.get() {
+            let task = Arc::clone(fpm).handle_all(Arc::clone(gateway));
+            tasks.spawn_on(task, runtime.handle());
+        }
+        let idle = Arc::clone(fpm);
+        let close_idle = async move {
+            loop {
+                tokio::time::sleep(call::IDLE_MAX / 5).await;
+                idle.pool.close_idle();
+            }
+        };
+        tasks.spawn_on(close_idle, runtime.handle());
+        Self {
+            fpm: Arc::clone(fpm),
+            tasks,
+        }
+    }
+
+    /// Ends it once what waits is handled, or after a while.
+    pub(crate) async fn stop(self) {
+        let handled = async {
+            while self.fpm.lanes().is_working() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(END_MAX, handled).await.is_err() {
+            let events = self.fpm.lanes().waiting();
+            tracing::warn!(events, "php-fpm did not handle all events by the end");
+        }
+        drop(self.tasks);
+    }
+}
