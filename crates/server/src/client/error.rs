@@ -44,6 +44,8 @@ pub enum UrlError {
     UserInfo,
     /// It has a fragment (`#`), which RFC 6455 §3 forbids.
     Fragment,
+    /// It has letters that URLs do not have (RFC 3986 §2).
+    NotAscii,
 }
 
 /// Why a host cannot be reached.
@@ -168,6 +170,9 @@ impl fmt::Display for UrlError {
             Self::Scheme => "should begin with ws:// or wss://",
             Self::UserInfo => {
                 "must not have a user or a password; the header Authorization is for them"
+            }
+            Self::NotAscii => {
+                "has letters outside ASCII; in a name they are written in Punycode, elsewhere as %C3%BC"
             }
             Self::Fragment => "must not have a fragment; a # that belongs to it is written %23",
         })

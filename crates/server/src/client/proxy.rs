@@ -75,6 +75,10 @@ impl ProxyServer {
             });
         }
         let uri: Uri = format!("http://{rest}").parse().map_err(|_| bad())?;
+        // A password's / or ? that is not percent-encoded would make a host of the user.
+        if uri.path_and_query().is_some_and(|rest| rest != "/") || rest.contains('#') {
+            return Err(bad());
+        }
         let authority = uri.authority().ok_or_else(bad)?.as_str();
         let (user, place) = match authority.rsplit_once('@') {
             Some((user, place)) => (Some(user), place),
@@ -309,6 +313,9 @@ mod tests {
             ("http://u:secret@p:x", "no URL of a proxy"),
             ("http://u:secret@:80", "no URL of a proxy"),
             ("http://u:sec ret@p", "no URL of a proxy"),
+            ("http://u:12/secret@p", "no URL of a proxy"),
+            ("http://u:12?secret@p", "no URL of a proxy"),
+            ("http://u:12#secret@p", "no URL of a proxy"),
         ] {
             let error = chosen("wss://a.b/", &[("all_proxy", url)]).unwrap_err();
             let told = format!("{error} {error:?}");

@@ -27,6 +27,9 @@ impl Address {
         if url.contains('#') {
             return Err(UrlError::Fragment);
         }
+        if !url.is_ascii() {
+            return Err(UrlError::NotAscii);
+        }
         let uri: Uri = url.parse().map_err(|_| UrlError::Malformed)?;
         let secure = match uri.scheme_str().map(str::to_ascii_lowercase).as_deref() {
             Some("wss") => true,
@@ -145,6 +148,8 @@ mod tests {
             ("ws://a/\r\nb", UrlError::Malformed),
             ("ws://user:password@a", UrlError::UserInfo),
             ("ws://a/#b", UrlError::Fragment),
+            ("ws://пример.example/", UrlError::NotAscii),
+            ("ws://a/ü", UrlError::NotAscii),
         ] {
             assert_eq!(Address::parse(url), Err(error), "{url}");
         }

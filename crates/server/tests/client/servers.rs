@@ -114,6 +114,21 @@ async fn what_is_asked_for_arrives_and_what_is_agreed_to_is_used() {
     }
 }
 
+/// Connecting and talking are at home on any thread of a runtime.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connecting_can_be_a_task_of_its_own() {
+    let up = Up::plain();
+    let (client, url) = (plain(), up.url("127.0.0.1", "/"));
+    let talking = tokio::spawn(async move {
+        let mut socket = client.connect(&url).await.unwrap();
+        let _ = soon(socket.recv()).await;
+        echoes(&mut socket, "from a task").await;
+        socket
+    });
+    let mut socket = soon(talking).await.unwrap();
+    echoes(&mut socket, "from another").await;
+}
+
 #[tokio::test]
 async fn nothing_is_offered_unasked() {
     let up = Up::plain();
