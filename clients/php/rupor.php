@@ -80,6 +80,17 @@ final class Client
         return $this->one(['connection' => $connection, 'message' => $message]);
     }
 
+    /**
+     * Sends to the connections that came with this session: `toSession(session_id(), …)` reaches all tabs of this browser.
+     *
+     * @param string $session value of the cookie `PHPSESSID`
+     * @param array<string, mixed> $options
+     */
+    public function toSession(string $session, mixed $message, array $options = []): Result
+    {
+        return $this->one(['PHPSESSID' => $session, 'message' => $message] + $options);
+    }
+
     /** @param array<string, mixed> $options */
     public function toAll(mixed $message, array $options = []): Result
     {

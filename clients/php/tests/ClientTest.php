@@ -63,6 +63,17 @@ final class ClientTest extends TestCase
     }
 
     /** @dataProvider ways */
+    public function testASessionIsReachedByItsCookie(string $way): void
+    {
+        $tab = self::$rupor->browser('/', "Cookie: a=1; PHPSESSID=4sk3$way\r\n");
+        $other = self::$rupor->browser('/', "Cookie: PHPSESSID=other$way\r\n");
+        self::assertSame(1, $this->client($way)->toSession("4sk3$way", 'to this browser')->connections);
+        self::assertSame('to this browser', Rupor::message($tab));
+        self::assertSame(1, $this->client($way)->toSession("other$way", 'to that one')->connections);
+        self::assertSame('to that one', Rupor::message($other));
+    }
+
+    /** @dataProvider ways */
     public function testABatchIsAnsweredInItsOrder(string $way): void
     {
         $anna = self::$rupor->browser("/?user=batch$way");

@@ -58,13 +58,17 @@ final class Rupor
         return $found[1];
     }
 
-    /** Opens a WebSocket; the stream behind the 101. */
-    public function browser(string $target): mixed
+    /**
+     * Opens a WebSocket; the stream behind the 101.
+     *
+     * @param string $headers more of them, each with its line end
+     */
+    public function browser(string $target, string $headers = ''): mixed
     {
         $stream = stream_socket_client("tcp://{$this->browsers}", $number, $error, self::DEADLINE_S);
         stream_set_timeout($stream, self::DEADLINE_S);
         fwrite($stream, "GET $target HTTP/1.1\r\nHost: {$this->browsers}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            . "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n");
+            . "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n$headers\r\n");
         $status = fgets($stream);
         while (($line = fgets($stream)) !== false && trim($line) !== '') {
         }
