@@ -437,3 +437,39 @@ impl AsyncWrite for Bounded {
         self.stream.write().poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::headers;
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
+    /// `Proxy` is httpoxy (CVE-2016-5385); an underscore passes for a hyphen.
+    #[test]
+    fn headers_are_named_as_cgi_does_but_those_that_mislead_a_script() {
+        let mut all = HeaderMap::new();
+        for (name, value) in [
+            ("host", "example.org"),
+            ("proxy", "evil.example:80"),
+            ("x-token", "right"),
+            ("x_token", "wrong"),
+            ("content-length", "5"),
+            ("cookie", "a=1"),
+            ("cookie", "b=2"),
+            ("x-two", "1"),
+            ("x-two", "2"),
+        ] {
+            let name = HeaderName::from_static(name);
+            all.append(name, HeaderValue::from_static(value));
+        }
+        let mut named: Vec<_> = headers(&all).collect();
+        named.sort();
+        let expected = [
+            ("HTTP_COOKIE", "a=1; b=2"),
+            ("HTTP_HOST", "example.org"),
+            ("HTTP_X_TOKEN", "right"),
+            ("HTTP_X_TWO", "1, 2"),
+        ];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(named, expected);
+    }
+}
