@@ -188,6 +188,83 @@ test('commands: each answer comes to whoever asked', async (t) => {
   await ask('upper still here', /msSTILL HERE$/);
 });
 
+/** Where a tank is, as a page was told last; undefined: it does not see it. */
+const tank = (page, id) => page.evaluate((id) => world.seen.tanks.find((other) => other[0] === id), id);
+
+async function play(page, name) {
+  await join(page, name);
+  await shows(page, 'state', 'connected');
+  const you = () => page.evaluate(() => world.seen.tanks.some(([id]) => id === world.you) && world.you);
+  return eventually(you, Boolean, 'the tank');
+}
+
+test('tanks: two tabs see each other move and shoot, and the hit counts', async (t) => {
+  const { page: address } = await start(t, 'tanks');
+  const wide = { viewport: { width: 900, height: 840 }, colorScheme: 'light' };
+  const anna = await open(t, address, wide);
+  const annas = await play(anna, 'Anna');
+  const boris = await open(t, address, wide);
+  const boriss = await play(boris, 'Boris');
+  const [, x, y] = await eventually(() => tank(anna, boriss), Boolean, 'Boris in Anna’s view');
+
+  // Boris drives; Anna sees it, on her canvas too.
+  const before = await anna.locator('canvas').screenshot();
+  await boris.keyboard.down('ArrowLeft');
+  await eventually(() => tank(anna, boriss), (seen) => seen[1] <= x - 32, 'Boris moving left');
+  await boris.keyboard.up('ArrowLeft');
+  assert.equal((await tank(anna, boriss))[2], y);
+  assert.ok(!(await anna.locator('canvas').screenshot()).equals(before), 'the canvas shows nothing new');
+
+  // Anna looks at him already, and fires once.
+  await anna.keyboard.down('Space');
+  await eventually(() => anna.evaluate(() => world.seen.shells.length), (shells) => shells > 0, 'the shell');
+  await shows(boris, 'life', '♥♥');
+  await shows(anna, 'hits', /^[1-9]$/);
+  await texts(boris, '#scores li', (all) => /^[1-9]Anna$/.test(all[0]));
+  if (process.env.SCREENSHOTS) await eventually(() => anna.evaluate(() => world.seen.shells.length), (shells) => shells > 0, 'a shell');
+  await picture(anna, 'tanks');
+  await anna.keyboard.up('Space');
+
+  // The chat takes the keyboard and gives it back.
+  await anna.keyboard.press('Enter');
+  await anna.keyboard.type('wasd <b>got you</b>');
+  await anna.keyboard.press('Enter');
+  await texts(boris, '#log .said', has('Annawasd <b>got you</b>'));
+  const [, , , looked] = await tank(anna, annas);
+  await anna.keyboard.down('KeyS');
+  await eventually(() => tank(anna, annas), (seen) => seen[3] === 2, 'Anna turning down');
+  await anna.keyboard.up('KeyS');
+  assert.equal(looked, 1, 'what was typed drove the tank');
+
+  await boris.close();
+  await texts(anna, '#log .note', has('Boris left.'));
+  await eventually(() => tank(anna, boriss), (seen) => seen === undefined, 'Boris gone');
+});
+
+test('tanks: fingers drive and fire', async (t) => {
+  const { page: address } = await start(t, 'tanks');
+  const page = await open(t, address, { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+  const me = await play(page, 'Anna');
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
+  const [, x, y] = await tank(page, me);
+  const fingers = await page.context().newCDPSession(page);
+  const touch = async (type, selector, dx, dy) => {
+    const box = await page.locator(selector).boundingBox();
+    const touchPoints = selector ? [{ x: box.x + box.width * dx, y: box.y + box.height * dy }] : [];
+    await fingers.send('Input.dispatchTouchEvent', { type, touchPoints: type === 'touchEnd' ? [] : touchPoints });
+  };
+  await page.locator('#pad').scrollIntoViewIfNeeded();
+  await touch('touchStart', '#pad', 0.9, 0.5);
+  await eventually(() => tank(page, me), (seen) => seen[1] > x, 'the tank driving right');
+  await touch('touchMove', '#pad', 0.5, 0.9);
+  await eventually(() => tank(page, me), (seen) => seen[2] > y, 'the tank driving down');
+  await touch('touchEnd', '#pad', 0.5, 0.9);
+  await touch('touchStart', '#fire', 0.5, 0.5);
+  await eventually(() => page.evaluate(() => world.seen.shells.length), (shells) => shells > 0, 'the shell');
+  await touch('touchEnd', '#fire', 0.5, 0.5);
+  await eventually(() => page.evaluate(() => world.seen.shells.length), (shells) => shells === 0, 'no more shells');
+});
+
 /** A port that nobody has, as far as that can be known. */
 async function freePort() {
   const server = createServer().listen(0, '127.0.0.1');
@@ -197,7 +274,7 @@ async function freePort() {
   return port;
 }
 
-for (const name of ['chat', 'chat2', 'notify', 'commands']) {
+for (const name of ['chat', 'chat2', 'notify', 'commands', 'tanks']) {
   test(`${name}: one command starts gateway and page, and Ctrl-C ends both`, async (t) => {
     const [gateway, pages] = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`];
     const env = { RUPOR: binary, RUPOR_LISTEN: gateway, PAGES: pages };
@@ -206,9 +283,10 @@ for (const name of ['chat', 'chat2', 'notify', 'commands']) {
     assert.equal(address, `http://${pages}/?server=${gateway}`);
     await example.waitFor(/listening on ws/);
     await example.waitFor(/Development Server/);
-    const page = await open(t, address);
-    if (name === 'chat') await join(page, 'Anna');
+    const page = await open(t, address, { viewport: { width: 360, height: 740 } });
+    if (name === 'chat' || name === 'tanks') await join(page, 'Anna');
     await shows(page, 'state', 'connected');
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360, 'it does not fit a phone');
     await page.close();
     example.child.kill('SIGINT');
     assert.equal((await inTime(example.exited, 'the end')).code, 0);
