@@ -92,6 +92,16 @@ test('chat2: a name belongs to one, in whichever process', async (t) => {
   for (const tab of [anna, ...others]) for (const n of others.keys()) await said(tab, `Guest ${n + 1}Hello, Anna!`);
   await picture(anna, 'chat2');
 
+  // A name with a space, in any alphabet, is unique as well.
+  const [fourth, fifth] = [await open(t, address), await open(t, address)];
+  await join(fourth, 'Ёжик 2');
+  await shows(fourth, 'me', 'Ёжик 2');
+  for (const name of ['guest 1', 'Ёжик 2']) {
+    await join(fifth, name);
+    await shows(fifth, 'refused', `${name} is taken.`);
+  }
+  others.push(fourth);
+
   // Who goes leaves the name to others.
   await anna.close();
   await shows(others[0], 'here', String(others.length));

@@ -23,9 +23,9 @@ $tell = fn (array $message) => $worker->toChannel('chat', json_encode($message))
  * A name is free again when its connection is gone, even if this process is, too.
  */
 $take = function (Connection $connection, string $name) use ($worker): bool {
-    $channel = 'name:' . strtolower($name);
+    $channel = 'name:' . bin2hex(strtolower($name)); // a channel's name has no spaces
     $connection->subscribe($channel);
-    if ($worker->subscribers($channel) > 1) {
+    if ($worker->subscribers($channel) !== 1) {
         $connection->unsubscribe($channel);
         return false;
     }
