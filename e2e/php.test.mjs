@@ -64,6 +64,21 @@ test('a handler sends to users and channels, and asks who is online', async (t) 
   assert.equal(await ask(nobody, 'say nothing'), 'nothing');
 });
 
+// It was answered with 0, so that "nobody has this name" and "nobody can have it" were the same.
+test('a question for a name that nobody can have is an error', async (t) => {
+  const rupor = await withPhp(t);
+  const anna = await open(t, rupor, '/?channel=a-b');
+  assert.equal(await ask(anna, 'subscribers a-b'), '1');
+  assert.equal(await ask(anna, 'subscribers a-c'), '0');
+  anna.ws.send('subscribers a b');
+  assert.equal((await inTime(anna.closed, 'the close')).code, 1011);
+  await rupor.waitFor(/RuntimeException: a channel's name is/);
+  const boris = await open(t, rupor);
+  boris.ws.send('online ');
+  assert.equal((await inTime(boris.closed, 'the close')).code, 1011);
+  await rupor.waitFor(/RuntimeException: a user's name is/);
+});
+
 test('a handler refuses upgrades, and says who comes', async (t) => {
   const rupor = await withPhp(t);
   assert.equal((await refusal(t, `ws://${rupor.browsers}/?refuse=1`)).status, 403);

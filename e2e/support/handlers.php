@@ -57,6 +57,7 @@ $worker->onMessage(function (Connection $connection, string $message, bool $bina
         'leave' => $connection->unsubscribe($rest),
         'channel' => $worker->toChannel(strtok($rest, ' '), strtok(''), $connection),
         'online' => $connection->send($worker->isOnline($rest) ? 'yes' : 'no'),
+        'subscribers' => $connection->send((string) $worker->subscribers($rest)),
         'tell' => $worker->tell($rest),
         'attach' => $connection->attach($rest),
         'close' => $connection->close(4001, $rest),

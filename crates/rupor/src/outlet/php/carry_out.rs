@@ -5,9 +5,10 @@ use super::queue::Full;
 use super::stats::Dropped;
 use super::wire::{Command, EventKind};
 use super::{Php, Worker};
+use crate::auth::is_user_name;
 use crate::gateway::{ConnectionId, Gateway, Publish, PublishError, Target};
 use crate::outlet::{Verdict, patience};
-use rupor_hub::Refused;
+use rupor_hub::{Refused, is_channel_name};
 use rupor_proto::{CloseCode, Message};
 use serde::Deserialize;
 use serde_json::json;
@@ -183,19 +184,10 @@ impl CarryOut<'_> {
     }
 
     async fn ask(&self, request: u64, question: &[u8]) {
-        let answer = match serde_json::from_slice(question) {
-            Ok(Question::User(user)) => {
-                let connections = self.gateway.user(&user).connections;
-                let ids: Vec<String> = connections.iter().map(ToString::to_string).collect();
-                json!({ "connections": ids })
-            }
-            Ok(Question::Channel(channel)) => {
-                json!({ "subscribers": self.gateway.channel(&channel).connections })
-            }
-            Err(_) => {
-                json!({ "error": "not a question: ask for a user or a channel", "code": "bad_value" })
-            }
-        };
+        let answer = self.answer(question).unwrap_or_else(|error| {
+            // A name that nobody can have is a mistake of the handler's, and no nought.
+            json!({ "error": error, "code": "bad_value" })
+        });
         // One that asks and does not read is not read.
         while !self
             .worker
@@ -205,6 +197,28 @@ impl CarryOut<'_> {
             sleep(ANSWER_WAIT).await;
         }
         self.worker.wake.notify_one();
+    }
+
+    /// The answer to a question, or why there is none.
+    fn answer(&self, question: &[u8]) -> Result<serde_json::Value, String> {
+        let gateway = self.gateway;
+        match serde_json::from_slice(question) {
+            Ok(Question::User(user)) if !is_user_name(&user) => {
+                Err(Refused::BadUserName.to_string())
+            }
+            Ok(Question::User(user)) => {
+                let connections = gateway.user(&user).connections;
+                let ids: Vec<String> = connections.iter().map(ToString::to_string).collect();
+                Ok(json!({ "connections": ids }))
+            }
+            Ok(Question::Channel(channel)) => {
+                if !is_channel_name(&channel, gateway.settings().limits.channel_name_bytes_max) {
+                    return Err(Refused::BadChannelName.to_string());
+                }
+                Ok(json!({ "subscribers": gateway.channel(&channel).connections }))
+            }
+            Err(_) => Err("not a question: ask for a user or a channel".to_owned()),
+        }
     }
 
     fn tell(&self, to: u16, bytes: &[u8]) -> Result<(), Failed> {
