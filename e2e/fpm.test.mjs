@@ -160,7 +160,7 @@ test('processes of php-fpm that end after a while lose no event', async (t) => {
   const rupor = await withFpm(t, [], { children: 2, more: 'pm.max_requests = 5\n' });
   const listener = await open(t, rupor);
   for (let n = 0; n < 60; n += 1) assert.equal(await ask(listener, `say ${n}`), String(n));
-  assert.equal(await value(rupor, 'rupor_fpm_events_total{result="failed"}'), 0);
+  assert.equal(await value(rupor, 'rupor_call_events_total{to="fpm",result="failed"}'), 0);
 });
 
 for (const [how, log, flags] of [
@@ -174,7 +174,7 @@ for (const [how, log, flags] of [
     const listener = await open(t, rupor);
     listener.ws.send(how);
     assert.equal(await ask(listener, 'say still here'), 'still here');
-    assert.equal(await value(rupor, 'rupor_fpm_events_total{result="failed"}'), 1);
+    assert.equal(await value(rupor, 'rupor_call_events_total{to="fpm",result="failed"}'), 1);
     await rupor.waitFor(log);
   });
 }
@@ -188,7 +188,7 @@ test('an answer that cannot be carried out is logged, and the rest of it is done
   assert.equal(await ask(listener, 'say on'), 'on');
   await rupor.waitFor(/unknown variant `dance`/);
   await rupor.waitFor(/no JSON array of commands.*<b>Warning<\/b>: no JSON/);
-  await counted(rupor, 'rupor_fpm_answers_wrong_total', 2);
+  await counted(rupor, 'rupor_call_answers_wrong_total{to="fpm"}', 2);
 });
 
 test('a connection can be closed when its event failed', async (t) => {

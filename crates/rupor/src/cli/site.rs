@@ -8,7 +8,7 @@ use crate::config::{Config, InletAddress, Mode, Secret};
 use crate::gateway::{Admission, Gateway, Settings, WorkerHandler};
 use crate::inlet::listener::{Inlet, InletError};
 use crate::inlet::{http, lines};
-use crate::outlet::{FpmRunning, PhpRunning};
+use crate::outlet::{CallsRunning, PhpRunning};
 use crate::pages::DemoPage;
 use crate::{metrics, pages};
 use axum::Router;
@@ -36,13 +36,13 @@ pub(super) struct Site {
     handlers: Handlers,
 }
 
-/// What runs handlers in PHP.
+/// What runs the site's handlers.
 #[derive(Default)]
 pub(super) struct Handlers {
     /// In processes of ours.
     pub(super) php: Option<PhpRunning>,
-    /// In php-fpm.
-    fpm: Option<FpmRunning>,
+    /// Elsewhere.
+    calls: Vec<CallsRunning>,
 }
 
 impl Handlers {
@@ -51,8 +51,8 @@ impl Handlers {
         if let Some(php) = self.php {
             php.stop().await;
         }
-        if let Some(fpm) = self.fpm {
-            fpm.stop().await;
+        for calls in self.calls {
+            calls.stop().await;
         }
     }
 }
@@ -140,14 +140,15 @@ pub(super) fn start(
         connections_max: config.inlet_connections_max,
         ..lines::Limits::default()
     };
-    let Settings { php, fpm, .. } = gateway.settings();
+    let Settings { php, calls, .. } = gateway.settings();
     let handlers = Handlers {
         php: php
             .as_ref()
             .map(|php| PhpRunning::start(php, &gateway, runtime)),
-        fpm: fpm
-            .as_ref()
-            .map(|fpm| FpmRunning::start(fpm, &gateway, runtime)),
+        calls: calls
+            .iter()
+            .map(|calls| CallsRunning::start(calls, &gateway, runtime))
+            .collect(),
     };
     let lines = runtime.spawn(lines::serve(opened, gateway, limits, stats, stopping));
     Ok((

@@ -8,7 +8,7 @@ use super::types::{
     Application, ApplicationRule, Auth, ChannelRule, Config, LogFormat, Mode, Origins, TlsFiles,
     WhenSlow, Who,
 };
-use super::{Secret, deflate, fpm, limits, parse, php};
+use super::{Secret, calls, deflate, limits, parse, php};
 use std::fs::File;
 use std::io::Read as _;
 use std::num::NonZeroUsize;
@@ -40,7 +40,8 @@ pub(crate) fn config(mode: Mode, layer: &Layer) -> Result<Config, ConfigError> {
         channels: channels(mode, &values)?,
         applications: Vec::new(),
         php: php::php(&values)?,
-        fpm: fpm::fpm(&values)?,
+        fpm: calls::fpm(&values)?,
+        webhook: calls::webhook(&values)?,
         subprotocols: values.each("subprotocol", parse::subprotocol)?,
         api_key: api_key(mode, &values)?,
         pages: values.optional("pages", parse::switch)?.unwrap_or(false),
@@ -348,6 +349,7 @@ fn applications(values: &Values<'_>, config: &Config) -> Result<Vec<ApplicationR
     let mut handlers = Vec::new();
     handlers.extend(config.php.as_ref().map(|_| Application::Php));
     handlers.extend(config.fpm.as_ref().map(|_| Application::Fpm));
+    handlers.extend(config.webhook.as_ref().map(|_| Application::Webhook));
     let mut rules = match config.mode {
         Mode::Serve => application_rules(values, &handlers)?,
         Mode::Demo => vec![
@@ -365,7 +367,7 @@ fn applications(values: &Values<'_>, config: &Config) -> Result<Vec<ApplicationR
         _ => {
             return Err(ConfigError::Conflict(Problem::new(
                 "there are handlers that answer on no path: something else has `*`",
-                "give them a path: [[application]] with path = \"/PATH\" and name = \"php\" or \"fpm\"",
+                "give them a path: [[application]] with path = \"/PATH\" and name = \"php\", \"fpm\" or \"webhook\"",
             )));
         }
     }
@@ -381,6 +383,7 @@ fn application_rules(
         ("echo", Application::Echo),
         ("php", Application::Php),
         ("fpm", Application::Fpm),
+        ("webhook", Application::Webhook),
     ];
     let mut rules: Vec<ApplicationRule> = Vec::new();
     for table in values.tables("application") {
@@ -397,13 +400,10 @@ fn application_rules(
                 .map(|located| located.parse(parse::subprotocol))
                 .collect::<Result<_, _>>()?,
         };
-        let is_of_site = matches!(rule.application, Application::Php | Application::Fpm);
+        let is_of_site = !matches!(rule.application, Application::Chat | Application::Echo);
         if is_of_site && !handlers.contains(&rule.application) {
-            let what = format!("there are no handlers in {}", name.text);
-            let fix = format!(
-                "name the file with them: --{0} FILE, or script in [{0}]",
-                name.text
-            );
+            let what = format!("there is no table [{}] with handlers", name.text);
+            let fix = "add it: docs/reference/rupor.toml has an example";
             return Err(Problem::new(what, fix).at(&name.origin));
         }
         if rules.iter().any(|other| other.path == rule.path) {

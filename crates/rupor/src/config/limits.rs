@@ -179,7 +179,7 @@ static OWN: &[Definition] = &[
         "limits.php_queue_events_max",
         "N",
         "100000",
-        "Events that wait for one PHP process while it is busy or started again, or for php-fpm. At it the connection is closed with 1013",
+        "Events that wait for one PHP process while it is busy or started again, or for php-fpm, or for the webhook. At it the connection is closed with 1013",
     ),
     own(
         "limits.php_queue_bytes_max",

@@ -3,12 +3,12 @@
 //! [`Config`] is the checked result; everything else in the program reads only that.
 //!
 //! Start at [`load`]: it lays defaults, file, environment and flags over one another ([`source`]) and builds the result
-//! ([`build`]). What options there are is said once, in [`options`], [`deflate`], [`php`], [`fpm`] and [`limits`].
+//! ([`build`]). What options there are is said once, in [`options`], [`deflate`], [`php`], [`calls`] and [`limits`].
 
 mod build;
+mod calls;
 mod deflate;
 mod error;
-mod fpm;
 mod limits;
 pub(crate) mod load;
 pub(crate) mod options;
@@ -24,7 +24,7 @@ pub(crate) use error::ConfigError;
 
 pub(crate) use secret::Secret;
 pub(crate) use types::{
-    Application, ApplicationRule, Auth, ChannelRule, Config, FailedEvent, FpmAddress, FpmConfig,
-    FpmEvent, InletAddress, Jwt, JwtAlgorithm, JwtKey, JwtSources, LogFormat, Mode, Origins,
-    PhpConfig, PhpKey, TlsFiles, WhenSlow, Who,
+    Application, ApplicationRule, Auth, CallConfig, CallEvent, ChannelRule, Config, FailedEvent,
+    FpmAddress, FpmConfig, InletAddress, Jwt, JwtAlgorithm, JwtKey, JwtSources, LogFormat, Mode,
+    Origins, PhpConfig, PhpKey, TlsFiles, WebhookConfig, WhenSlow, Who,
 };

@@ -1,6 +1,6 @@
 //! The one definition of every option: its key in the file, its flag, its environment variable, its defaults and its
 //! help. The command line, the file reader and the reference pages are all made from [`OPTIONS`],
-//! [`deflate`](super::deflate), [`php`](super::php), [`fpm`](super::fpm) and [`limits`](super::limits).
+//! [`deflate`](super::deflate), [`php`](super::php), [`calls`](super::calls) and [`limits`](super::limits).
 
 use super::types::Mode;
 
@@ -107,7 +107,7 @@ pub(crate) fn general() -> impl Iterator<Item = &'static Definition> {
     OPTIONS
         .iter()
         .chain(super::php::definitions())
-        .chain(super::fpm::definitions())
+        .chain(super::calls::definitions())
         .chain(super::deflate::definitions())
 }
 
@@ -183,7 +183,7 @@ const APPLICATION_FIELDS: &[Field] = &[
     Field {
         key: "name",
         shape: Shape::Text,
-        help: "what answers there: `chat`, `echo`, `php` for the handlers of `php.script` or `fpm` for those of `fpm.script`",
+        help: "what answers there: `chat`, `echo`, or the handlers: `php` (those of `php.script`), `fpm` (of `fpm.script`) or `webhook`",
     },
     Field {
         key: "subprotocol",
@@ -369,7 +369,7 @@ static OPTIONS: &[Definition] = &[
         shape: Shape::Tables(APPLICATION_FIELDS),
         form: "path=PATH,name=NAME",
         default: Default::Explained(
-            "browsers only listen, or the handlers of `php.script` or `fpm.script`; in demo mode the chat, and /echo",
+            "browsers only listen, or handlers of the site (`php.script`, `fpm.script`, `webhook.url`); in demo mode the chat, and /echo",
         ),
         modes: SERVE,
         section: BROWSERS,

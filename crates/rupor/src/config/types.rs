@@ -44,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) php: Option<PhpConfig>,
     /// What calls handlers in php-fpm; `None`: there are none.
     pub(crate) fpm: Option<FpmConfig>,
+    /// What calls a webhook; `None`: there is none.
+    pub(crate) webhook: Option<WebhookConfig>,
     /// Subprotocols the gateway may select, by preference, besides `rupor.v1`, which it always speaks.
     pub(crate) subprotocols: Vec<String>,
     /// The HTTP API's bearer key; `None`: the API is off.
@@ -240,27 +242,47 @@ pub(crate) enum Application {
     Php,
     /// Handlers in php-fpm.
     Fpm,
+    /// Handlers behind a webhook.
+    Webhook,
 }
 
-/// Calls of php-fpm.
+/// Handlers that are called for each event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FpmConfig {
-    /// The script that is called, by its full path.
-    pub(crate) script: PathBuf,
-    /// Where php-fpm listens.
-    pub(crate) address: FpmAddress,
-    /// Connections to it.
-    pub(crate) connections: NonZeroUsize,
+pub(crate) struct CallConfig {
+    /// Events that are handled at a time.
+    pub(crate) at_a_time: NonZeroUsize,
     /// How long an event may take.
     pub(crate) timeout: Duration,
-    /// What the script is called for.
-    pub(crate) events: Vec<FpmEvent>,
+    /// What they are called for.
+    pub(crate) events: Vec<CallEvent>,
     /// What a connection hears when its event failed.
     pub(crate) failed_event: FailedEvent,
     /// Events that wait.
     pub(crate) events_max: usize,
     /// Bytes of them.
     pub(crate) bytes_max: usize,
+}
+
+/// Handlers in php-fpm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FpmConfig {
+    /// The script that is called, by its full path.
+    pub(crate) script: PathBuf,
+    /// Where php-fpm listens.
+    pub(crate) address: FpmAddress,
+    /// How it is called; as many at a time as connections.
+    pub(crate) calls: CallConfig,
+}
+
+/// Handlers behind a webhook.
+#[derive(Debug, Clone)]
+pub(crate) struct WebhookConfig {
+    /// `http` or `https`.
+    pub(crate) url: http::Uri,
+    /// What calls are signed with.
+    pub(crate) key: Secret,
+    /// How it is called.
+    pub(crate) calls: CallConfig,
 }
 
 /// Where php-fpm listens.
@@ -272,9 +294,9 @@ pub(crate) enum FpmAddress {
     Unix(PathBuf),
 }
 
-/// What a script in php-fpm is called for.
+/// What handlers are called for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FpmEvent {
+pub(crate) enum CallEvent {
     /// Whether a connection may open.
     Upgrade,
     /// It is open.

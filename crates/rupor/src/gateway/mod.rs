@@ -93,8 +93,8 @@ impl Change {
 impl Gateway {
     /// A gateway with nobody on it. It sends nothing before it is attached to a server.
     pub(crate) fn new(settings: Settings) -> Arc<Self> {
-        let (php, fpm) = (settings.php.as_ref(), settings.fpm.as_ref());
-        let routes = Routes::new(&settings.applications, &settings.clock, php, fpm);
+        let (php, calls) = (settings.php.as_ref(), &settings.calls);
+        let routes = Routes::new(&settings.applications, &settings.clock, php, calls);
         Self::with(settings, routes, |node| Box::new(Memory::new(node)))
     }
 

@@ -3,7 +3,7 @@
 use super::Clock;
 use super::effects::topic_bytes_max;
 use crate::config::{ApplicationRule, ChannelRule, Config, Mode};
-use crate::outlet::{Fpm, Php};
+use crate::outlet::{Calls, Php};
 use rupor_hub::Limits;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +19,8 @@ pub(crate) struct Settings {
     pub(crate) applications: Vec<ApplicationRule>,
     /// What runs handlers in PHP.
     pub(crate) php: Option<Arc<Php>>,
-    /// What calls handlers in php-fpm.
-    pub(crate) fpm: Option<Arc<Fpm>>,
+    /// What calls handlers elsewhere.
+    pub(crate) calls: Vec<Arc<Calls>>,
     /// Subprotocols by preference, besides `rupor.v1`.
     pub(crate) subprotocols: Vec<String>,
     /// The cookie whose value finds a connection.
@@ -40,7 +40,7 @@ impl Default for Settings {
             channels: Vec::new(),
             applications: Vec::new(),
             php: None,
-            fpm: None,
+            calls: Vec::new(),
             subprotocols: Vec::new(),
             cookie_name: "PHPSESSID".to_owned(),
             loopback_hosts_only: false,
@@ -53,12 +53,14 @@ impl Default for Settings {
 impl Settings {
     /// The gateway's part of a configuration.
     pub(crate) fn from_config(config: &Config) -> Self {
+        let fpm = config.fpm.clone().map(Calls::fpm);
+        let webhook = config.webhook.clone().map(Calls::webhook);
         Self {
             limits: config.hub.clone(),
             channels: config.channels.clone(),
             applications: config.applications.clone(),
             php: config.php.clone().map(Php::new).map(Arc::new),
-            fpm: config.fpm.clone().map(Fpm::new).map(Arc::new),
+            calls: fpm.into_iter().chain(webhook).map(Arc::new).collect(),
             subprotocols: config.subprotocols.clone(),
             loopback_hosts_only: config.mode == Mode::Demo,
             identify_deadline: config.identify_deadline,

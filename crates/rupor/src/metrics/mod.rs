@@ -8,7 +8,7 @@ mod table;
 
 use crate::gateway::{Counts, Gateway};
 use crate::inlet::lines;
-use crate::outlet::{FpmCounts, PhpCounts};
+use crate::outlet::{CallCounts, PhpCounts};
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse as _;
@@ -46,7 +46,8 @@ struct Snapshot {
     gateway: Counts,
     lines: lines::Counts,
     php: PhpCounts,
-    fpm: FpmCounts,
+    /// By who is called.
+    calls: Vec<(&'static str, CallCounts)>,
     started_at: u64,
 }
 
@@ -64,12 +65,12 @@ pub(crate) fn router(sources: Sources) -> Router {
                 .as_ref()
                 .map(|php| php.counts())
                 .unwrap_or_default(),
-            fpm: settings
-                .fpm
-                .as_ref()
-                .map(|fpm| fpm.counts())
-                .unwrap_or_default(),
             lines: sources.lines.counts(),
+            calls: settings
+                .calls
+                .iter()
+                .map(|calls| (calls.name(), calls.counts()))
+                .collect(),
             started_at,
         };
         // Writing into a String does not fail; an empty page would say that it did.

@@ -1,6 +1,7 @@
 //! Every metric: name, kind, unit, help, and where its value is.
 
 use super::Snapshot;
+use crate::outlet::CallCounts;
 
 /// Whether a number only grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +85,16 @@ fn by<L: ToString>(label: &'static str, values: impl IntoIterator<Item = (L, u64
 
 fn each_way(sent: u64, received: u64) -> Samples {
     by("direction", [("sent", sent), ("received", received)])
+}
+
+fn by_call(snapshot: &Snapshot, value: impl Fn(&CallCounts) -> u64) -> Samples {
+    by(
+        "to",
+        snapshot
+            .calls
+            .iter()
+            .map(|(to, counts)| (*to, value(counts))),
+    )
 }
 
 /// All of them, in the order of the page.
@@ -344,29 +355,32 @@ pub(super) static METRICS: &[Metric] = &[
         |s| one(s.php.commands_refused),
     ),
     gauge("fpm_connections", "Connections to php-fpm", |s| {
-        count(s.fpm.connections)
+        let fpm = s.calls.iter().find(|(to, _)| *to == "fpm");
+        count(fpm.map_or(0, |(_, counts)| counts.connections))
     }),
-    gauge("fpm_events_waiting", "Events that wait for php-fpm", |s| {
-        count(s.fpm.waiting)
-    }),
+    gauge(
+        "call_events_waiting",
+        "Events that wait for a call of the handlers, by who is called: php-fpm or the webhook",
+        |s| by_call(s, |counts| u64::try_from(counts.waiting).unwrap_or(u64::MAX)),
+    ),
     counter(
-        "fpm_events",
-        "Events for php-fpm, by what became of them: handled; failed with their call and not tried again; dropped because too many \
-         wait, and their connection closed with 1013",
+        "call_events",
+        "Events for handlers that are called, by who is called and what became of them: handled; failed with their call; \
+         dropped because too many wait, and their connection closed with 1013",
         |s| {
-            by(
-                "result",
+            let results = |(to, counts): &(&'static str, CallCounts)| {
                 [
-                    ("handled", s.fpm.handled),
-                    ("failed", s.fpm.failed),
-                    ("dropped", s.fpm.dropped),
-                ],
-            )
+                    ([*to, "handled"], counts.handled),
+                    ([*to, "failed"], counts.failed),
+                    ([*to, "dropped"], counts.dropped),
+                ]
+            };
+            Samples::ByTwo(["to", "result"], s.calls.iter().flat_map(results).collect())
         },
     ),
     counter(
-        "fpm_answers_wrong",
-        "Answers of scripts that could not be carried out in full; the log has each",
-        |s| one(s.fpm.wrong),
+        "call_answers_wrong",
+        "Answers of handlers that could not be carried out in full, by who was called; the log has each",
+        |s| by_call(s, |counts| counts.wrong),
     ),
 ];

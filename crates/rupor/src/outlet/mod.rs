@@ -3,7 +3,7 @@
 //! An [`Outlet`] is called on the worker thread that owns the connection and must not block. It answers through the
 //! [`Conversation`] that it is lent for the call, or later, from any thread, through the
 //! [`Gateway`](crate::gateway::Gateway) with the connection's number: `send` to it, `subscribe`, `unsubscribe`,
-//! `close_connection`. So do the handlers in PHP ([`Php`], [`Fpm`]): such an outlet puts the message into a bounded queue of its own,
+//! `close_connection`. So do the handlers in PHP ([`Php`], [`Calls`]): such an outlet puts the message into a bounded queue of its own,
 //! returns, and answers when the answer is there.
 //!
 //! Where no outlet answers on a path, browsers only listen: what they send is dropped, counted
@@ -12,16 +12,16 @@
 //! An outlet may hold a lock of its own while it uses a conversation (order of locks: outlet, hub, inboxes); it must not
 //! call the gateway from under a lock that `on_open`, `on_message` or `on_close` of another outlet can wait for.
 
+mod calls;
 mod chat;
 mod echo;
-mod fpm;
 mod patience;
 mod php;
 mod routes;
 
+pub(crate) use calls::{Calls, Counts as CallCounts, Running as CallsRunning};
 pub(crate) use chat::Chat;
 pub(crate) use echo::Echo;
-pub(crate) use fpm::{Counts as FpmCounts, Fpm, Running as FpmRunning};
 pub(crate) use php::{Counts as PhpCounts, Php, Running as PhpRunning};
 pub(crate) use routes::Routes;
 

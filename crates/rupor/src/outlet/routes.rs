@@ -1,6 +1,6 @@
 //! Which application answers on which path.
 
-use super::{Chat, Echo, Fpm, Outlet, Php};
+use super::{Calls, Chat, Echo, Outlet, Php};
 use crate::config::{Application, ApplicationRule};
 use crate::gateway::{Clock, path_match};
 use std::sync::Arc;
@@ -24,19 +24,25 @@ impl Routes {
         rules: &[ApplicationRule],
         clock: &Clock,
         php: Option<&Arc<Php>>,
-        fpm: Option<&Arc<Fpm>>,
+        calls: &[Arc<Calls>],
     ) -> Self {
         let chat: Arc<dyn Outlet> = Arc::new(Chat::new(clock.clone()));
         let echo: Arc<dyn Outlet> = Arc::new(Echo);
         let php = php.map(|php| Arc::clone(php) as Arc<dyn Outlet>);
-        let fpm = fpm.map(|fpm| Arc::clone(fpm) as Arc<dyn Outlet>);
+        let calls: Vec<(Application, Arc<dyn Outlet>)> = calls
+            .iter()
+            .map(|calls| (calls.application(), Arc::clone(calls) as Arc<dyn Outlet>))
+            .collect();
         let route = |rule: &ApplicationRule| {
             let outlet = match rule.application {
                 Application::Chat => Some(&chat),
                 Application::Echo => Some(&echo),
                 // The configuration names these only where there are some.
                 Application::Php => php.as_ref(),
-                Application::Fpm => fpm.as_ref(),
+                called => {
+                    let named = calls.iter().find(|(name, _)| *name == called);
+                    named.map(|(_, outlet)| outlet)
+                }
             };
             Some(Route {
                 path: rule.path.clone(),

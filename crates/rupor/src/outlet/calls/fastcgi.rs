@@ -1,11 +1,12 @@
 //! Calls of php-fpm over FastCGI: connections that are kept, what is asked over them, and what comes back.
 
+use super::callee::{Answer, NoAnswer, excerpt};
 use super::lanes::{About, Event};
 use crate::config::{FpmAddress, FpmConfig};
 use crate::gateway::ConnectionId;
 use fastcgi_client::conn::KeepAlive;
 use fastcgi_client::io::{Cursor, TokioCompat};
-use fastcgi_client::{Client, ClientError, Params, Request, Response};
+use fastcgi_client::{Client, ClientError, HttpConversionError, Params, Request, Response};
 use socket2::SockRef;
 use std::fmt;
 use std::io;
@@ -30,46 +31,6 @@ pub(super) const IDLE_MAX: Duration = Duration::from_secs(5);
 /// asked again, once: if nothing came, so soon, over a connection that was kept. A script that ends its process in the
 /// same way and as soon is so handed its event twice.
 const UNHEARD_MAX: Duration = Duration::from_millis(100);
-
-/// What the script said.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) body: Vec<u8>,
-    /// Notices and warnings.
-    pub(super) errors: Vec<u8>,
-}
-
-/// Why there is no answer.
-#[derive(Debug)]
-pub(super) enum NoAnswer {
-    /// php-fpm cannot be reached: the script was not called.
-    Unreachable(io::Error),
-    /// It took too long.
-    TooLong,
-    /// The connection broke, or what came was no answer.
-    Broken(String),
-    /// The script failed or is none: HTTP status, and what was printed.
-    Status(u16, String),
-}
-
-impl fmt::Display for NoAnswer {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreachable(error) => write!(
-                formatter,
-                "php-fpm cannot be reached: {error}. Fix: start it, or name its address with --fpm-address"
-            ),
-            Self::TooLong => formatter.write_str("the script took longer than fpm.timeout"),
-            Self::Broken(error) => write!(formatter, "no answer of php-fpm: {error}"),
-            Self::Status(404, _) => formatter.write_str(
-                "php-fpm finds no such script. Fix: name one with --fpm by its full path, readable for the pool's user",
-            ),
-            Self::Status(status, said) => {
-                write!(formatter, "the script failed with status {status}: {said}")
-            }
-        }
-    }
-}
 
 /// The connections to php-fpm.
 #[derive(Debug)]
@@ -122,7 +83,7 @@ impl Drop for Counted {
 impl Pool {
     pub(super) fn new(config: FpmConfig) -> Self {
         Self {
-            permits: Semaphore::new(config.connections.get()),
+            permits: Semaphore::new(config.calls.at_a_time.get()),
             config,
             idle: Mutex::default(),
             open: Arc::default(),
@@ -143,13 +104,12 @@ impl Pool {
     ) -> Result<Answer, NoAnswer> {
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await;
-        let called = timeout(self.config.timeout, async {
+        let called = timeout(self.config.calls.timeout, async {
             let kept = self.take_kept();
             let is_kept = kept.is_some();
-            let unreachable = NoAnswer::Unreachable;
             let connected = match kept {
                 Some(kept) => kept,
-                None => self.connect().await.map_err(unreachable)?,
+                None => self.connect().await.map_err(|error| unreachable(&error))?,
             };
             let request = || {
                 Request::new(
@@ -159,15 +119,19 @@ impl Pool {
             };
             match self.ask(connected, request()).await {
                 Err(Failed { unheard: true, .. }) if is_kept => {
-                    let connected = self.connect().await.map_err(unreachable)?;
+                    let connected = self.connect().await.map_err(|error| unreachable(&error))?;
                     self.ask(connected, request()).await
                 }
                 asked => asked,
             }
-            .map_err(|failed| NoAnswer::Broken(failed.reason))
+            .map_err(|failed| NoAnswer(format!("no answer of php-fpm: {}", failed.reason)))
             .and_then(answer)
         });
-        called.await.unwrap_or(Err(NoAnswer::TooLong))
+        called.await.unwrap_or_else(|_| {
+            Err(NoAnswer(
+                "the script took longer than fpm.timeout".to_owned(),
+            ))
+        })
     }
 
     /// Asks once; the connection is kept if that went well.
@@ -262,22 +226,31 @@ fn is_end(error: &ClientError) -> bool {
     matches!(error, ClientError::Io(error) if matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof))
 }
 
+fn unreachable(error: &io::Error) -> NoAnswer {
+    NoAnswer(format!(
+        "php-fpm cannot be reached: {error}. Fix: start it, or name its address with --fpm-address"
+    ))
+}
+
 fn answer(response: Response) -> Result<Answer, NoAnswer> {
     let errors = response.stderr.clone().unwrap_or_default();
     let http: http::Response<Vec<u8>> =
-        response
-            .try_into()
-            .map_err(|error: fastcgi_client::HttpConversionError| {
-                NoAnswer::Broken(error.to_string())
-            })?;
+        response.try_into().map_err(|error: HttpConversionError| {
+            NoAnswer(format!("the answer of php-fpm cannot be read: {error}"))
+        })?;
     let status = http.status().as_u16();
     let body = http.into_body();
-    if status == 200 {
-        return Ok(Answer { body, errors });
+    match status {
+        200 => Ok(Answer { body, errors }),
+        404 => Err(NoAnswer(
+            "php-fpm finds no such script. Fix: name one with --fpm by its full path, readable for the pool's user"
+                .to_owned(),
+        )),
+        _ => {
+            let said = excerpt(if errors.is_empty() { &body } else { &errors });
+            Err(NoAnswer(format!("the script failed with status {status}: {said}")))
+        }
     }
-    let said = if errors.is_empty() { &body } else { &errors };
-    let said = String::from_utf8_lossy(said.get(..1000).unwrap_or(said)).into_owned();
-    Err(NoAnswer::Status(status, crate::log::printed(said.trim())))
 }
 
 /// What CGI calls the request (RFC 3875 §4.1), so that `$_SERVER`, `$_GET` and `$_COOKIE` are those of the request that

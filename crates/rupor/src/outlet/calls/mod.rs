@@ -1,21 +1,23 @@
-//! Handlers in php-fpm: each event is one request to a script, over FastCGI, and its answer is what is to be done.
+//! Handlers that are called for each event and answer what is to be done: a script in php-fpm, over FastCGI, or a webhook.
 //!
-//! Events of a connection are handled one after the other, those of different connections side by side, as many as there are
-//! connections to php-fpm. [`Fpm`] puts events into [`Lanes`], on the connection's thread, and returns; a task for each
-//! connection to php-fpm takes the next event, makes the [`call`](Pool::call) and carries out the [`answer`].
+//! Events of a connection are handled one after the other, those of different connections side by side, so many at a time.
+//! [`Calls`] puts events into [`Lanes`], on the connection's thread, and returns; each of a number of tasks takes the next
+//! event, makes the call ([`Callee`]) and carries out the [`answer`].
 //!
-//! An event is handed to the script once, as far as that can be known (`call::UNHEARD_MAX`): one whose call failed is counted,
-//! logged, and its connection hears of it as configured.
+//! An event is handed to the handlers once, as far as that can be known (`fastcgi::UNHEARD_MAX`): one whose call failed is
+//! counted, logged, and its connection hears of it as configured.
 
 mod answer;
-mod call;
+mod callee;
+mod fastcgi;
 mod lanes;
+mod webhook;
 
 use super::{Conversation, Outlet, Verdict};
-use crate::config::{FailedEvent, FpmConfig, FpmEvent};
+use crate::config::{Application, CallConfig, CallEvent, FailedEvent, FpmConfig, WebhookConfig};
 use crate::gateway::{Gateway, OVERLOADED};
 use answer::{CarryOut, Change};
-use call::{Answer, Pool};
+use callee::{Answer, Callee};
 use futures_util::future::BoxFuture;
 use lanes::{About, Event, Full, Job, Lanes, Limits};
 use rupor_proto::{Close, CloseCode, Message};
@@ -27,17 +29,19 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+/// How often idle connections are looked for.
+const IDLE_LOOK: Duration = Duration::from_secs(1);
 /// How long events that wait may take to be handled at the end.
 const END_MAX: Duration = Duration::from_secs(10);
 
 /// The handlers.
 #[derive(Debug)]
-pub(crate) struct Fpm {
-    config: FpmConfig,
+pub(crate) struct Calls {
+    config: CallConfig,
     lanes: Mutex<Lanes>,
     /// A permit for each event that waits to be looked for.
     ready: Semaphore,
-    pool: Pool,
+    callee: Callee,
     /// Set once it runs.
     gateway: Mutex<Weak<Gateway>>,
     stats: Stats,
@@ -54,7 +58,7 @@ struct Stats {
 /// The counters at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Events that a script handled.
+    /// Events that were handled.
     pub(crate) handled: u64,
     /// Events whose call failed.
     pub(crate) failed: u64,
@@ -64,23 +68,50 @@ pub(crate) struct Counts {
     pub(crate) wrong: u64,
     /// Events that wait.
     pub(crate) waiting: usize,
-    /// Connections to php-fpm.
+    /// Connections that are open to who is called, where that is known.
     pub(crate) connections: usize,
 }
 
-impl Fpm {
-    /// Handlers that are not called yet: events wait.
-    pub(crate) fn new(config: FpmConfig) -> Self {
+impl Calls {
+    /// A script in php-fpm. It is not called yet: events wait.
+    pub(crate) fn fpm(config: FpmConfig) -> Self {
+        let calls = config.calls.clone();
+        Self::new(calls, Callee::Fpm(fastcgi::Pool::new(config)))
+    }
+
+    /// A webhook. It is not called yet: events wait.
+    pub(crate) fn webhook(config: WebhookConfig) -> Self {
+        let calls = config.calls.clone();
+        Self::new(calls, Callee::Webhook(webhook::Client::new(config)))
+    }
+
+    fn new(config: CallConfig, callee: Callee) -> Self {
         Self {
             lanes: Mutex::new(Lanes::new(Limits {
                 events_max: config.events_max,
                 bytes_max: config.bytes_max,
             })),
             ready: Semaphore::new(0),
-            pool: Pool::new(config.clone()),
+            callee,
             config,
             gateway: Mutex::default(),
             stats: Stats::default(),
+        }
+    }
+
+    /// By which name paths are given to it.
+    pub(crate) fn application(&self) -> Application {
+        match self.callee {
+            Callee::Fpm(_) => Application::Fpm,
+            Callee::Webhook(_) => Application::Webhook,
+        }
+    }
+
+    /// By which name metrics show it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self.callee {
+            Callee::Fpm(_) => "fpm",
+            Callee::Webhook(_) => "webhook",
         }
     }
 
@@ -93,7 +124,7 @@ impl Fpm {
             dropped: load(&self.stats.dropped),
             wrong: load(&self.stats.wrong),
             waiting: self.lanes().waiting(),
-            connections: self.pool.connections(),
+            connections: self.callee.connections(),
         }
     }
 
@@ -102,7 +133,7 @@ impl Fpm {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wants(&self, event: FpmEvent) -> bool {
+    fn wants(&self, event: CallEvent) -> bool {
         self.config.events.contains(&event)
     }
 
@@ -142,7 +173,7 @@ impl Fpm {
             about,
             event,
         } = job;
-        let answer = match self.pool.call(Some(connection), &about, &event).await {
+        let answer = match self.callee.call(Some(connection), &about, &event).await {
             Ok(answer) => answer,
             Err(error) => {
                 self.failed(&event, &error.to_string());
@@ -189,18 +220,18 @@ impl Fpm {
         self.stats.wrong.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(
             event = event.name(),
-            "what the script answered is not all carried out: {error}"
+            "what the handlers answered is not all carried out: {error}"
         );
     }
 
-    /// Asks the script about an upgrade.
+    /// Asks the handlers about an upgrade.
     async fn decide(&self, request: &UpgradeRequest, user: Option<&str>) -> Verdict {
         let gateway = self
             .gateway
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .upgrade();
-        let Some(gateway) = gateway.filter(|_| self.wants(FpmEvent::Upgrade)) else {
+        let Some(gateway) = gateway.filter(|_| self.wants(CallEvent::Upgrade)) else {
             return Verdict::pass();
         };
         let about = About {
@@ -208,7 +239,7 @@ impl Fpm {
             user: user.map(Into::into),
             attached: None,
         };
-        let answer = match self.pool.call(None, &about, &Event::Upgrade).await {
+        let answer = match self.callee.call(None, &about, &Event::Upgrade).await {
             Ok(answer) => answer,
             Err(error) => {
                 self.failed(&Event::Upgrade, &error.to_string());
@@ -240,7 +271,7 @@ fn log_errors(answer: &Answer) {
     }
 }
 
-impl Outlet for Fpm {
+impl Outlet for Calls {
     fn admit<'a>(
         &'a self,
         request: &'a UpgradeRequest,
@@ -261,13 +292,13 @@ impl Outlet for Fpm {
             attached: None,
         };
         self.lanes().open(conversation.connection(), about);
-        if self.wants(FpmEvent::Open) {
+        if self.wants(CallEvent::Open) {
             self.push(conversation, Event::Open);
         }
     }
 
     fn on_message(&self, conversation: &mut dyn Conversation, message: Message<'_>) {
-        if self.wants(FpmEvent::Message) {
+        if self.wants(CallEvent::Message) {
             let event = match message {
                 Message::Text(text) => Event::Text(text.into()),
                 Message::Binary(bytes) => Event::Binary(bytes.into()),
@@ -277,7 +308,7 @@ impl Outlet for Fpm {
     }
 
     fn on_close(&self, conversation: &mut dyn Conversation, close: &Close) {
-        let event = self.wants(FpmEvent::Close).then(|| Event::Close {
+        let event = self.wants(CallEvent::Close).then(|| Event::Close {
             code: close.code.as_u16(),
             reason: close.reason.as_str().into(),
         });
@@ -286,32 +317,32 @@ impl Outlet for Fpm {
     }
 }
 
-/// The tasks that call php-fpm.
+/// The tasks that call.
 #[derive(Debug)]
 pub(crate) struct Running {
-    fpm: Arc<Fpm>,
+    calls: Arc<Calls>,
     tasks: JoinSet<()>,
 }
 
 impl Running {
     /// Begins to handle events.
-    pub(crate) fn start(fpm: &Arc<Fpm>, gateway: &Arc<Gateway>, runtime: &Runtime) -> Self {
-        *fpm.gateway.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(gateway);
+    pub(crate) fn start(calls: &Arc<Calls>, gateway: &Arc<Gateway>, runtime: &Runtime) -> Self {
+        *calls.gateway.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(gateway);
         let mut tasks = JoinSet::new();
-        for _ in 0..fpm.config.connections.get() {
-            let task = Arc::clone(fpm).handle_all(Arc::clone(gateway));
+        for _ in 0..calls.config.at_a_time.get() {
+            let task = Arc::clone(calls).handle_all(Arc::clone(gateway));
             tasks.spawn_on(task, runtime.handle());
         }
-        let idle = Arc::clone(fpm);
+        let idle = Arc::clone(calls);
         let close_idle = async move {
             loop {
-                tokio::time::sleep(call::IDLE_MAX / 5).await;
-                idle.pool.close_idle();
+                tokio::time::sleep(IDLE_LOOK).await;
+                idle.callee.close_idle();
             }
         };
         tasks.spawn_on(close_idle, runtime.handle());
         Self {
-            fpm: Arc::clone(fpm),
+            calls: Arc::clone(calls),
             tasks,
         }
     }
@@ -319,13 +350,16 @@ impl Running {
     /// Ends it once what waits is handled, or after a while.
     pub(crate) async fn stop(self) {
         let handled = async {
-            while self.fpm.lanes().is_working() {
+            while self.calls.lanes().is_working() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
         if tokio::time::timeout(END_MAX, handled).await.is_err() {
-            let events = self.fpm.lanes().waiting();
-            tracing::warn!(events, "php-fpm did not handle all events by the end");
+            let events = self.calls.lanes().waiting();
+            tracing::warn!(
+                events,
+                "the handlers were not called for all events by the end"
+            );
         }
         drop(self.tasks);
     }

@@ -1,0 +1,208 @@
+//! Calls of a webhook: `POST` with JSON, signed, over connections that are kept. Redirects are not followed: what is said there
+//! was signed for this address.
+
+use super::callee::{Answer, NoAnswer, excerpt};
+use super::lanes::{About, Event};
+use crate::config::WebhookConfig;
+use crate::gateway::ConnectionId;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Bytes;
+use hyper::{Request, StatusCode};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use jsonwebtoken::{Algorithm, EncodingKey, crypto::sign};
+use serde_json::json;
+use std::error::Error as _;
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::{sleep, timeout};
+
+/// Longest answer, in bytes.
+const ANSWER_BYTES_MAX: usize = 4 << 20;
+/// A connection that was not used for so long is closed.
+const IDLE_MAX: Duration = Duration::from_secs(30);
+/// Waits before a `close` is told again: whoever missed one would take somebody for connected for ever.
+const CLOSE_RETRIES: [Duration; 3] = [
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(25),
+];
+/// When this was signed, in seconds since 1970.
+const TIMESTAMP: &str = "rupor-timestamp";
+/// `v1=` and HMAC-SHA256 over timestamp, a full stop and body, in hexadecimal digits.
+const SIGNATURE: &str = "rupor-signature";
+
+/// The webhook.
+pub(super) struct Client {
+    config: WebhookConfig,
+    key: EncodingKey,
+    http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Client")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    pub(super) fn new(config: WebhookConfig) -> Self {
+        let builder = HttpsConnectorBuilder::new();
+        // Where the system has no roots, `https` fails by name at the first call; `http` does not need them.
+        let builder = builder
+            .with_native_roots()
+            .unwrap_or_else(|_| HttpsConnectorBuilder::new().with_tls_config(without_roots()));
+        let connector = builder.https_or_http().enable_http1().build();
+        let http = legacy::Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE_MAX)
+            .pool_timer(TokioTimer::new())
+            .pool_max_idle_per_host(config.calls.at_a_time.get())
+            .build(connector);
+        Self {
+            key: EncodingKey::from_secret(config.key.expose()),
+            config,
+            http,
+        }
+    }
+
+    pub(super) async fn call(
+        &self,
+        connection: Option<ConnectionId>,
+        about: &About,
+        event: &Event,
+    ) -> Result<Answer, NoAnswer> {
+        let body = Bytes::from(body(connection, about, event));
+        let mut called = self.once(body.clone()).await;
+        if matches!(event, Event::Close { .. }) {
+            for wait in CLOSE_RETRIES {
+                let Err(error) = &called else { break };
+                tracing::warn!(
+                    "a close is told the webhook again in {} s: {error}",
+                    wait.as_secs()
+                );
+                sleep(wait).await;
+                called = self.once(body.clone()).await;
+            }
+        }
+        called
+    }
+
+    async fn once(&self, body: Bytes) -> Result<Answer, NoAnswer> {
+        let seconds = self.config.calls.timeout.as_secs();
+        timeout(self.config.calls.timeout, self.post(body))
+            .await
+            .unwrap_or_else(|_| {
+                Err(NoAnswer(format!(
+                    "the webhook did not answer within {seconds} s (webhook.timeout)"
+                )))
+            })
+    }
+
+    async fn post(&self, body: Bytes) -> Result<Answer, NoAnswer> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let timestamp = now.map_or(0, |now| now.as_secs());
+        let signature = self.signature(timestamp, &body)?;
+        let request = Request::post(self.config.url.clone())
+            .header("content-type", "application/json")
+            .header(TIMESTAMP, timestamp)
+            .header(SIGNATURE, signature)
+            .body(Full::new(body))
+            .map_err(|error| NoAnswer(format!("the webhook cannot be asked: {error}")))?;
+        let response = self.http.request(request).await.map_err(|error| {
+            let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+            NoAnswer(format!("the webhook cannot be reached: {cause}. Fix: start it, or name another address with --webhook-url"))
+        })?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
+            .collect()
+            .await;
+        let body = body.map_err(|error| {
+            NoAnswer(format!(
+                "the webhook's answer broke off or is longer than {ANSWER_BYTES_MAX} bytes: {error}"
+            ))
+        })?;
+        let body = body.to_bytes().to_vec();
+        match status {
+            StatusCode::OK | StatusCode::NO_CONTENT => Ok(Answer {
+                body,
+                errors: Vec::new(),
+            }),
+            status if status.is_redirection() => Err(NoAnswer(format!(
+                "the webhook answers {status}, and redirects are not followed. Fix: name where it leads to with --webhook-url"
+            ))),
+            status => Err(NoAnswer(format!(
+                "the webhook answers {status}: {}",
+                excerpt(&body)
+            ))),
+        }
+    }
+
+    fn signature(&self, timestamp: u64, body: &[u8]) -> Result<String, NoAnswer> {
+        let mut signed = format!("{timestamp}.").into_bytes();
+        signed.extend_from_slice(body);
+        let failed = || NoAnswer("the call cannot be signed".to_owned());
+        let mac = sign(&signed, &self.key, Algorithm::HS256).map_err(|_| failed())?;
+        let mac = URL_SAFE_NO_PAD.decode(mac).map_err(|_| failed())?;
+        let digits: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(format!("v1={digits}"))
+    }
+}
+
+fn without_roots() -> rustls::ClientConfig {
+    rustls::ClientConfig::builder()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth()
+}
+
+/// The event as JSON; names are those of the worker protocol.
+fn body(connection: Option<ConnectionId>, about: &About, event: &Event) -> String {
+    let request = &about.request;
+    let headers: Vec<(&str, String)> = request
+        .headers
+        .iter()
+        // Latin-1, as headers were once defined: every byte has a character.
+        .map(|(name, value)| {
+            (
+                name.as_str(),
+                value.as_bytes().iter().copied().map(char::from).collect(),
+            )
+        })
+        .collect();
+    let mut body = json!({
+        "event": event.name(),
+        "target": request.target,
+        "headers": headers,
+        "remote": request.remote.to_string(),
+        "secure": request.secure,
+        "user": about.user.as_deref(),
+    });
+    if let Some(connection) = connection {
+        body["connection"] = json!(connection.to_string());
+    }
+    if let Some(attached) = &about.attached {
+        body["attached"] = serde_json::from_str(attached).unwrap_or_default();
+    }
+    match event {
+        Event::Text(text) => {
+            body["type"] = json!("text");
+            body["message"] = json!(text);
+        }
+        Event::Binary(bytes) => {
+            body["type"] = json!("binary");
+            body["message"] = json!(STANDARD.encode(bytes));
+        }
+        Event::Close { code, reason } => {
+            body["code"] = json!(code);
+            body["reason"] = json!(reason);
+        }
+        Event::Upgrade | Event::Open => {}
+    }
+    body.to_string()
+}
