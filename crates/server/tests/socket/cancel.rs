@@ -11,13 +11,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::*;
 
-/// A stream that brings and takes as much as its plan says, and is not ready in between.
+/// Reads without a write between them after which nothing is on its way any more.
+const IDLE_MAX: u32 = 50;
+
+/// A stream that brings and takes as much as its plan says, and is not ready in between. It ends when nothing is on its way in
+/// either direction: what cannot leave because it ended is not lost by a dropped future.
 struct Choppy {
     input: Vec<u8>,
     at: usize,
     written: Vec<u8>,
     plan: Vec<usize>,
     turn: usize,
+    idle: u32,
 }
 
 impl Choppy {
@@ -40,7 +45,9 @@ impl AsyncRead for Choppy {
             .next()
             .min(this.input.len() - this.at)
             .min(into.remaining());
-        if count == 0 && this.at < this.input.len() {
+        this.idle += 1;
+        let is_over = this.at == this.input.len() && this.idle > IDLE_MAX;
+        if count == 0 && !is_over {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -57,6 +64,7 @@ impl AsyncWrite for Choppy {
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
         let this = self.get_mut();
+        this.idle = 0;
         let count = this.next().min(bytes.len());
         if count == 0 {
             cx.waker().wake_by_ref();
@@ -92,7 +100,7 @@ proptest! {
         let mut input: Vec<u8> = incoming.iter()
             .flat_map(|payload| Frame::new(opcode::BINARY, payload).encode()).collect();
         input.extend(Frame::new(opcode::PING, "last").encode());
-        let stream = Choppy { input, at: 0, written: Vec::new(), plan, turn: 0 };
+        let stream = Choppy { input, at: 0, written: Vec::new(), plan, turn: 0, idle: 0 };
         let limits = WebSocketLimits { unsent_bytes_max: 500, ..quiet() };
         let mut socket = WebSocket::server(stream, Vec::new(), &limits);
         let mut cx = Context::from_waker(Waker::noop());
