@@ -206,3 +206,30 @@ fn body(connection: Option<ConnectionId>, about: &About, event: &Event) -> Strin
     }
     body.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{CallConfig, FailedEvent, Secret};
+    use std::num::NonZeroUsize;
+
+    #[test]
+    fn signature_is_hmac_sha256_over_time_and_body() {
+        let client = Client::new(WebhookConfig {
+            url: http::Uri::from_static("http://127.0.0.1/"),
+            key: Secret::new(*b"key"),
+            calls: CallConfig {
+                at_a_time: NonZeroUsize::MIN,
+                timeout: Duration::from_secs(1),
+                events: Vec::new(),
+                failed_event: FailedEvent::Ignore,
+                events_max: 1,
+                bytes_max: 1,
+            },
+        });
+        // printf '1700000000.{}' | openssl dgst -sha256 -hmac key
+        let expected = "v1=9d713ed406bb7076d4123f0dc2c39d2df5c654ed4b0cd56b52c8b4c940bd63ae";
+        assert_eq!(client.signature(1_700_000_000, b"{}").unwrap(), expected);
+        assert_ne!(client.signature(1_700_000_001, b"{}").unwrap(), expected);
+    }
+}
