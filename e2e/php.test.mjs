@@ -1,7 +1,7 @@
 // Handlers in PHP behind the gateway: real PHP processes, browsers played by `ws`. What ends a process ends no connection.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -190,7 +190,7 @@ test('SIGHUP reads the handlers again, and no connection and no message is lost'
   const version = (n) => `<?php require '${repository('clients/php/rupor.php')}';
     (new Rupor\\Worker)->onMessage(fn ($connection, $message) => $connection->send("$message by ${n}"))->run();`;
   writeFileSync(script, version(0));
-  const rupor = await withPhp(t, [], { script });
+  const rupor = await withPhp(t, ['--php-watch=false'], { script });
   const listeners = await Promise.all(Array.from({ length: 5 }, () => open(t, rupor)));
   let sent = 0;
   for (let n = 1; n <= 100; n += 1) {
@@ -209,6 +209,24 @@ test('SIGHUP reads the handlers again, and no connection and no message is lost'
   }
   assert.equal(await value(rupor, 'rupor_opened_total'), 5);
   assert.equal(await value(rupor, 'rupor_php_events_failed_total'), 0);
+});
+
+test('saved code runs, and no connection notices', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const script = join(folder, 'handlers.php');
+  writeFileSync(script, `<?php require '${repository('clients/php/rupor.php')}'; require 'lib/answer.php';
+    (new Rupor\\Worker)->onMessage(fn ($connection, $message) => $connection->send(answer($message)))->run();`);
+  mkdirSync(join(folder, 'lib'));
+  const save = (word) => writeFileSync(join(folder, 'lib/answer.php'), `<?php function answer($message) { return "${word} $message"; }`);
+  save('old');
+  const rupor = await withPhp(t, [], { script });
+  const anna = await open(t, rupor);
+  assert.equal(await ask(anna, 'code'), 'old code');
+  save('newer');
+  await eventually(() => ask(anna, 'code'), (answer) => answer === 'newer code', 'the new code');
+  await rupor.waitFor(/a PHP file has changed/);
+  assert.equal(await value(rupor, 'rupor_opened_total'), 1);
 });
 
 test('a process is replaced after its jobs, and over its memory', async (t) => {

@@ -42,6 +42,9 @@ pub(super) fn php(values: &Values<'_>) -> Result<Option<PhpConfig>, ConfigError>
         key: values
             .optional("php.key", |text| parse::choice(text, &key))?
             .unwrap_or(PhpKey::Connection),
+        watch: values
+            .optional("php.watch", parse::switch)?
+            .unwrap_or(false),
         max_jobs: values
             .optional("php.max_jobs", |text| parse::count(text, 0, NUMBER_MAX))?
             .unwrap_or(0),
@@ -142,6 +145,13 @@ static OPTIONS: &[Definition] = &[
          to several connections in variables",
     ),
     option(
+        "php.watch",
+        Shape::Switch,
+        "true|false",
+        Default::PerMode("true", "false", ""),
+        "Whether new processes are started when a PHP file in the script's folder, or below it, changes. No connection notices",
+    ),
+    option(
         "php.key",
         Shape::Text,
         "connection|path",
@@ -213,6 +223,7 @@ mod tests {
             binary: "php".to_owned(),
             workers: NonZeroUsize::MIN,
             key: PhpKey::Connection,
+            watch: false,
             max_jobs: 0,
             exec_ttl: Duration::from_secs(30),
             max_worker_memory: 0,
@@ -222,13 +233,14 @@ mod tests {
         };
         assert_eq!(defaults, expected);
         let all = format!(
-            "[php]\nscript = \"{script}\"\nworkers = 4\nkey = \"path\"\nbinary = \"/opt/php\"\nexec_ttl = \"1s\"\nmax_jobs = 5\n\
+            "[php]\nscript = \"{script}\"\nworkers = 4\nkey = \"path\"\nbinary = \"/opt/php\"\nexec_ttl = \"1s\"\nwatch = true\nmax_jobs = 5\n\
              max_worker_memory = \"1MiB\"\nfailed_event = \"close\"\n[limits]\nphp_queue_events_max = 7\nphp_queue_bytes_max = 8"
         );
         let expected = PhpConfig {
             binary: "/opt/php".to_owned(),
             workers: NonZeroUsize::new(4).unwrap(),
             key: PhpKey::Path,
+            watch: true,
             max_jobs: 5,
             exec_ttl: Duration::from_secs(1),
             max_worker_memory: 1 << 20,

@@ -16,6 +16,7 @@ mod session;
 mod stats;
 mod supervise;
 mod upgrade;
+mod watch;
 mod wire;
 
 pub(crate) use stats::Counts;
@@ -29,9 +30,10 @@ use rupor_proto::{Close, Message};
 use rupor_server::UpgradeRequest;
 use stats::{Dropped, Stats};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Runtime;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, watch as orders};
 use tokio::task::JoinSet;
 use upgrade::Upgrades;
 use wire::EventKind;
@@ -188,14 +190,14 @@ impl Outlet for Php {
 /// The processes, while they run.
 #[derive(Debug)]
 pub(crate) struct Running {
-    order: watch::Sender<Order>,
+    order: orders::Sender<Order>,
     tasks: JoinSet<()>,
 }
 
 impl Running {
     /// Starts the processes.
     pub(crate) fn start(php: &Arc<Php>, gateway: &Arc<Gateway>, runtime: &Runtime) -> Self {
-        let (order, orders) = watch::channel(Order::default());
+        let (order, orders) = orders::channel(Order::default());
         let mut tasks = JoinSet::new();
         for number in 0..php.workers.len() {
             let task = supervise::Supervisor::new(
@@ -206,17 +208,42 @@ impl Running {
             );
             tasks.spawn_on(task.run(), runtime.handle());
         }
+        if php.config.watch {
+            let watched = reload_when_changed(php.config.script.clone(), order.clone());
+            tasks.spawn_on(watched, runtime.handle());
+        }
         Self { order, tasks }
     }
 
     /// Replaces each process by a new one, which reads the handlers again. No connection notices.
     pub(crate) fn reload(&self) {
-        self.order.send_modify(|order| order.generation += 1);
+        reload(&self.order);
     }
 
     /// Ends them after what they were handed, or by force if that takes too long.
     pub(crate) async fn stop(mut self) {
         self.order.send_modify(|order| order.stop = true);
         while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+fn reload(order: &orders::Sender<Order>) {
+    order.send_modify(|order| order.generation += 1);
+}
+
+/// Replaces the processes each time a file of the handlers has changed, until they are to end.
+async fn reload_when_changed(script: PathBuf, order: orders::Sender<Order>) {
+    let mut ending = order.subscribe();
+    let reloads = async {
+        let mut files = watch::look(&script).await;
+        loop {
+            files = watch::changed(&script, files).await;
+            tracing::info!("a PHP file has changed: the handlers are read again by new processes");
+            reload(&order);
+        }
+    };
+    tokio::select! {
+        () = reloads => {}
+        _ = ending.wait_for(|order| order.stop) => {}
     }
 }
