@@ -185,7 +185,9 @@ fn serve(config: &Config, runtime: &Runtime) -> Result<Ending, Failure> {
     let close = async || site.close_inlets().await;
     let end = signals::until_the_end(signals, running, reload, config.drain, close);
     let ending = runtime.block_on(end).map_err(Failure::System);
-    runtime.block_on(handlers.stop());
+    if matches!(ending, Ok(Ending::Drained)) {
+        runtime.block_on(handlers.stop());
+    }
     ending
 }
 

@@ -336,7 +336,11 @@ impl<'s> Session<'s> {
             }
             if let Some(why) = self.stopping.get() {
                 let told_at = *told_at.get_or_insert(now);
-                if now - told_at > STOP_MAX.max(config.exec_ttl) {
+                let patience = match why {
+                    End::Stop => STOP_MAX,
+                    _ => STOP_MAX.max(config.exec_ttl),
+                };
+                if now - told_at > patience {
                     return *why;
                 }
             }
