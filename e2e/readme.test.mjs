@@ -40,6 +40,18 @@ test('the page, and each command that sends to its user', async (t) => {
   }
 });
 
+test('the handlers answer', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const script = join(folder, 'handlers.php');
+  const [handlers] = blocks('handlers');
+  writeFileSync(script, handlers.replace('clients/php', repository('clients/php')));
+  const rupor = await demo(t, ['--php', script]);
+  const listener = await Listener.open(t, `ws://${rupor.browsers}/`);
+  listener.ws.send('hi');
+  assert.deepEqual(await listener.messages(1), ['you said hi']);
+});
+
 test('the commands that the demo prints work as they are printed', async (t) => {
   const rupor = await demo(t);
   const printed = rupor.output.split('\n').map((line) => line.trim());
