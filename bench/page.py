@@ -1,7 +1,7 @@
 """Writes what was measured into docs/explanation/performance.md, between its two marks."""
 
 import os
-from statistics import mean, median
+from statistics import median
 
 from cells import CELLS, DEFLATED, GATEWAY, TOPICS, UNMEASURED
 
@@ -72,19 +72,21 @@ class Figures:
         return [row.label for row in self.cell.rows if any(row.label in one for one in self.passes)]
 
     def absolute(self, label, figure):
-        """The floor's three runs of a pass count as one, their mean."""
-        return [mean(run[figure] for run in one[label]) for one in self.passes if label in one]
+        """The floor's three runs of a pass count as one, their median."""
+        return [median(run[figure] for run in one[label]) for one in self.passes if label in one]
 
     def ratios(self, label, against, figure="messages_per_cpu_s"):
         if against == "best":
             against = self.best()
         both = [one for one in self.passes if label in one and against in one]
-        return [mean(run[figure] for run in one[label]) / mean(run[figure] for run in one[against]) for one in both]
+        middle = lambda one, label: median(run[figure] for run in one[label])
+        return [middle(one, label) / middle(one, against) for one in both]
 
     def best(self):
         """The fastest server that is not ours."""
         peers = [label for label in self.labels() if label not in OURS and label != "floor"]
-        return max(peers, key=lambda label: median(self.absolute(label, "messages_per_cpu_s")), default=None)
+        rate = lambda label: median(self.ratios(label, "floor") or self.absolute(label, "messages_per_cpu_s"))
+        return max(peers, key=rate, default=None)
 
     def floor_spread(self):
         """How far the floor's runs of one pass lie apart, in the worst pass: what noise can do."""
@@ -96,10 +98,13 @@ def conditions(results, figures):
     machine = results["machine"]
     kind = "virtual machine" if machine["virtual"] else "machine"
     loads = [load for one in figures for load in one.loads] or [0]
+    lengths = {f"{one.seconds:g} s" for one in figures if one.cell.table == "rate"}
+    passes = {str(len(one.passes)) for one in figures if one.cell.table == "rate"}
     return (
         f"A {kind} with {machine['cores']} cores ({machine['model']}), {machine['memory_gib']} GiB of memory and "
         f"{machine['kernel']}, in {machine['date']}. Server and generator had a core each. When passes began, the load average "
-        f"was {min(loads):.1f} to {max(loads):.1f}; the measurement itself makes up to 2 of it, the rest was other work.\n\n"
+        f"was {min(loads):.1f} to {max(loads):.1f}; the measurement itself makes up to 2 of it, the rest was other work. "
+        f"A rate is the median of {' or '.join(sorted(passes))} passes, each run measured for {' or '.join(sorted(lengths))}.\n\n"
         "```sh\nmake bench                        # everything\n"
         "make bench CELLS='echo-64-*' SECONDS=5 REPEATS=5\nbench/run.py --help\n```"
     )
@@ -182,6 +187,8 @@ def rates(cells):
 
 
 def cost(cell, figures):
+    if not figures.labels():
+        return "No run came to its end."
     lines = ["| | µs of CPU to open | bytes after opening | bytes at the end |", "|---|---:|---:|---:|"]
     for label in figures.labels():
         columns = ("opening_cpu_us_per_connection", "bytes_per_connection_open", "bytes_per_connection_end")
