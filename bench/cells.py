@@ -209,12 +209,12 @@ def held():
         name="idle-10k-large",
         title="10,000 opened, one echo of 1 MiB on each, then silence",
         scenario="echo",
-        arguments=["--payload", 1 << 20, "--rate", 500, "--messages", many],
+        arguments=["--payload", 1 << 20, "--rate", 150, "--messages", many],
         rows=echo_rows(["uwebsockets"]),
         bars=[at_most("rupor", end, 256)],
         table="cost",
         connections=many,
-        seconds=25,
+        seconds=73,
         repeats=1,
     )
     users = Cell(
