@@ -177,6 +177,30 @@ test('a room has its process', async (t) => {
   }
 });
 
+test('the site writes lines to the handlers, and gets their replies', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const socket = join(folder, 'lines.sock');
+  const rupor = await withPhp(t, ['--php-workers', '2', '--php-lines', 'tcp://127.0.0.1:0', '--php-lines', `unix://${socket}`]);
+  const [, port] = await rupor.waitFor(/lines for handlers on tcp:\/\/127\.0\.0\.1:(\d+)/);
+  const listener = await open(t, rupor, '/?user=anna&channel=lines');
+  const replied = await run('php', ['-r', `
+    $socket = stream_socket_client('tcp://127.0.0.1:${port}');
+    fwrite($socket, "who anna\\r\\n\\nwho nobody\\n");
+    stream_socket_shutdown($socket, STREAM_SHUT_WR);
+    echo stream_get_contents($socket);`]);
+  assert.deepEqual(replied, { code: 0, stdout: 'yes\nno\n', stderr: '' });
+  assert.deepEqual(await listener.messages(2), ['1 who anna', '1 who nobody']);
+  // Writes and goes away, without a line end.
+  await run('php', ['-r', `fwrite(stream_socket_client('unix://${socket}'), str_repeat("x\\n", 500) . 'last');`]);
+  const lines = (await listener.messages(503)).slice(2);
+  assert.deepEqual(lines, [...Array(500).fill('2 x'), '2 last']);
+  const taken = await run(process.env.RUPOR_BIN ?? repository('target/release/rupor'), [
+    'demo', '--listen', '127.0.0.1:0', '--inlet', 'tcp://127.0.0.1:0', '--php', HANDLERS, '--php-lines', `tcp://127.0.0.1:${port}`]);
+  assert.equal(taken.code, 1);
+  assert.match(taken.stderr, /choose another port with --php-lines/);
+});
+
 test('a timer ticks', async (t) => {
   const rupor = await withPhp(t, [], { env: { TICKS: '1' } });
   const listener = await open(t, rupor, '/?channel=ticks');

@@ -77,6 +77,13 @@ $worker->onTold(function (string $bytes, int $from) use ($worker) {
     }
 });
 
+$worker->onLine(function (string $line, int $writer) use ($worker) {
+    $worker->toChannel('lines', "$writer $line");
+    if (str_starts_with($line, 'who ')) {
+        $worker->reply($writer, $worker->isOnline(substr($line, 4)) ? 'yes' : 'no');
+    }
+});
+
 $worker->onClose(function (Connection $connection, int $code, string $reason) use ($worker) {
     $worker->toChannel('closes', "$connection->user $code $reason");
 });

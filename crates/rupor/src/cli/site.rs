@@ -6,7 +6,7 @@ use crate::auth::api_key::ApiKey;
 use crate::auth::origin::{Hosts, Origins};
 use crate::config::{Config, InletAddress, Mode, Secret};
 use crate::gateway::{Admission, Gateway, Settings, WorkerHandler};
-use crate::inlet::listener::{Inlet, InletError};
+use crate::inlet::listener::Inlet;
 use crate::inlet::{http, lines};
 use crate::outlet::{CallsRunning, PhpRunning};
 use crate::pages::DemoPage;
@@ -41,11 +41,26 @@ pub(super) struct Site {
 pub(super) struct Handlers {
     /// In processes of ours.
     pub(super) php: Option<PhpRunning>,
+    /// Where lines for those come in, as bound.
+    pub(super) lines: Vec<InletAddress>,
     /// Elsewhere.
     calls: Vec<CallsRunning>,
 }
 
 impl Handlers {
+    /// Starts what runs handlers; `lines` are for those in processes of ours.
+    fn start(gateway: &Arc<Gateway>, lines: Vec<Inlet>, runtime: &Runtime) -> Self {
+        let Settings { php, calls, .. } = gateway.settings();
+        let start = |calls| CallsRunning::start(calls, gateway, runtime);
+        Self {
+            lines: addresses(&lines),
+            php: php
+                .as_ref()
+                .map(|php| PhpRunning::start(php, gateway, lines, runtime)),
+            calls: calls.iter().map(start).collect(),
+        }
+    }
+
     /// Ends what runs, after what it was handed.
     pub(super) async fn stop(self) {
         if let Some(php) = self.php {
@@ -104,9 +119,10 @@ pub(super) fn start(
         Mode::Demo => Some(random_key()?),
         Mode::Serve | Mode::Echo => config.api_key.clone(),
     };
-    let opened: Result<Vec<Inlet>, InletError> = config.inlet.iter().map(Inlet::open).collect();
-    let opened = opened.map_err(Failure::Inlet)?;
-    let inlets: Vec<InletAddress> = opened.iter().map(|inlet| inlet.address().clone()).collect();
+    let opened = open(&config.inlet, "--inlet")?;
+    let for_php = config.php.as_ref().map_or(&[][..], |php| &php.lines);
+    let for_php = open(for_php, "--php-lines")?;
+    let inlets = addresses(&opened);
     let (stop, stopping) = watch::channel(false);
     let stats = Arc::new(lines::Stats::default());
 
@@ -140,16 +156,7 @@ pub(super) fn start(
         connections_max: config.inlet_connections_max,
         ..lines::Limits::default()
     };
-    let Settings { php, calls, .. } = gateway.settings();
-    let handlers = Handlers {
-        php: php
-            .as_ref()
-            .map(|php| PhpRunning::start(php, &gateway, runtime)),
-        calls: calls
-            .iter()
-            .map(|calls| CallsRunning::start(calls, &gateway, runtime))
-            .collect(),
-    };
+    let handlers = Handlers::start(&gateway, for_php, runtime);
     let lines = runtime.spawn(lines::serve(opened, gateway, limits, stats, stopping));
     Ok((
         running,
@@ -161,6 +168,15 @@ pub(super) fn start(
             handlers,
         },
     ))
+}
+
+fn open(addresses: &[InletAddress], flag: &'static str) -> Result<Vec<Inlet>, Failure> {
+    let open = |address| Inlet::open(address, flag).map_err(Failure::Inlet);
+    addresses.iter().map(open).collect()
+}
+
+fn addresses(inlets: &[Inlet]) -> Vec<InletAddress> {
+    inlets.iter().map(|inlet| inlet.address().clone()).collect()
 }
 
 /// What the HTTP side is made of.

@@ -181,6 +181,9 @@ fn serve(config: &Config, runtime: &Runtime) -> Result<Ending, Failure> {
     }
     announce(&running, tls.is_some(), site.inlets());
     let handlers = site.take_handlers();
+    for address in &handlers.lines {
+        super::announce(&format!("lines for handlers on {address}"));
+    }
     let reload = || signals::reload(tls.as_ref(), handlers.php.as_ref());
     let close = async || site.close_inlets().await;
     let end = signals::until_the_end(signals, running, reload, config.drain, close);

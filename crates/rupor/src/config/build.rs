@@ -425,8 +425,11 @@ fn demo_stays_on_loopback(values: &Values<'_>, config: &Config) -> Result<(), Co
         .iter()
         .map(|address| !address.ip().is_loopback());
     let inlets = config.inlet.iter().map(|inlet| !inlet.is_local());
+    let lines = config.php.iter().flat_map(|php| &php.lines);
+    let lines = lines.map(|inlet| !inlet.is_local());
     let texts = values.texts("listen").iter().zip(listens);
-    for (located, outside) in texts.chain(values.texts("inlet").iter().zip(inlets)) {
+    let texts = texts.chain(values.texts("inlet").iter().zip(inlets));
+    for (located, outside) in texts.chain(values.texts("php.lines").iter().zip(lines)) {
         if outside {
             return Err(Problem::new(
                 format!(

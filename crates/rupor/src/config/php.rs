@@ -42,6 +42,7 @@ pub(super) fn php(values: &Values<'_>) -> Result<Option<PhpConfig>, ConfigError>
         key: values
             .optional("php.key", |text| parse::choice(text, &key))?
             .unwrap_or(PhpKey::Connection),
+        lines: values.each("php.lines", parse::inlet)?,
         watch: values
             .optional("php.watch", parse::switch)?
             .unwrap_or(false),
@@ -144,6 +145,17 @@ static OPTIONS: &[Definition] = &[
         "Processes, from 1 to 1024. All events of a connection go to one of them. With one, handlers may keep what belongs \
          to several connections in variables",
     ),
+    Definition {
+        example: "lines = [\"tcp://127.0.0.1:1235\"]",
+        ..option(
+            "php.lines",
+            Shape::List,
+            "tcp://ADDRESS:PORT|unix://PATH",
+            Default::Explained("nowhere"),
+            "Where the site writes lines to the handlers themselves (`onLine`): the first process gets each, and may reply. Like \
+         `inlet` it has no password. Repeatable",
+        )
+    },
     option(
         "php.watch",
         Shape::Switch,
@@ -223,6 +235,7 @@ mod tests {
             binary: "php".to_owned(),
             workers: NonZeroUsize::MIN,
             key: PhpKey::Connection,
+            lines: Vec::new(),
             watch: false,
             max_jobs: 0,
             exec_ttl: Duration::from_secs(30),
@@ -233,13 +246,14 @@ mod tests {
         };
         assert_eq!(defaults, expected);
         let all = format!(
-            "[php]\nscript = \"{script}\"\nworkers = 4\nkey = \"path\"\nbinary = \"/opt/php\"\nexec_ttl = \"1s\"\nwatch = true\nmax_jobs = 5\n\
+            "[php]\nscript = \"{script}\"\nworkers = 4\nkey = \"path\"\nbinary = \"/opt/php\"\nexec_ttl = \"1s\"\nlines = [\"tcp://127.0.0.1:0\"]\nwatch = true\nmax_jobs = 5\n\
              max_worker_memory = \"1MiB\"\nfailed_event = \"close\"\n[limits]\nphp_queue_events_max = 7\nphp_queue_bytes_max = 8"
         );
         let expected = PhpConfig {
             binary: "/opt/php".to_owned(),
             workers: NonZeroUsize::new(4).unwrap(),
             key: PhpKey::Path,
+            lines: vec!["tcp://127.0.0.1:0".parse().unwrap()],
             watch: true,
             max_jobs: 5,
             exec_ttl: Duration::from_secs(1),

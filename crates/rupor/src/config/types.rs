@@ -318,6 +318,8 @@ pub(crate) struct PhpConfig {
     pub(crate) workers: NonZeroUsize,
     /// What decides which of them a connection goes to.
     pub(crate) key: PhpKey,
+    /// Where the site writes lines to the handlers themselves.
+    pub(crate) lines: Vec<InletAddress>,
     /// Whether processes are replaced when a file changes.
     pub(crate) watch: bool,
     /// Events after which a process is replaced; 0: never.

@@ -24,6 +24,8 @@ const LISTEN_BACKLOG: i32 = 1024;
 pub(crate) struct InletError {
     address: InletAddress,
     problem: Problem,
+    /// The flag that names another address.
+    flag: &'static str,
 }
 
 /// What stands in the way.
@@ -53,37 +55,37 @@ impl InletError {
 
 impl fmt::Display for InletError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let address = &self.address;
+        let Self { address, flag, .. } = self;
         match (&self.problem, address) {
             (Problem::Taken, InletAddress::Tcp(_)) => write!(
                 formatter,
-                "{address} is taken by another program: choose another port with --inlet tcp://ADDRESS:PORT"
+                "{address} is taken by another program: choose another port with {flag} tcp://ADDRESS:PORT"
             ),
             (Problem::Taken, InletAddress::Unix(_)) => write!(
                 formatter,
-                "another program answers on {address}: end it, or choose another path with --inlet unix:///PATH"
+                "another program answers on {address}: end it, or choose another path with {flag} unix:///PATH"
             ),
             (Problem::NotASocket, _) => write!(
                 formatter,
-                "{address}: there is a file that is no socket, and it is left alone: choose another path with --inlet unix:///PATH"
+                "{address}: there is a file that is no socket, and it is left alone: choose another path with {flag} unix:///PATH"
             ),
             (Problem::NoFolder, _) => write!(
                 formatter,
-                "{address}: the folder does not exist: make it, or choose another path with --inlet unix:///PATH"
+                "{address}: the folder does not exist: make it, or choose another path with {flag} unix:///PATH"
             ),
             (Problem::NotAllowed, InletAddress::Tcp(_)) => write!(
                 formatter,
-                "{address}: not allowed to listen there (ports below 1024 need a privilege): choose another with --inlet tcp://ADDRESS:PORT"
+                "{address}: not allowed to listen there (ports below 1024 need a privilege): choose another with {flag} tcp://ADDRESS:PORT"
             ),
             (Problem::NotAllowed, InletAddress::Unix(_)) => write!(
                 formatter,
-                "{address}: not allowed to make a file there: choose another path with --inlet unix:///PATH"
+                "{address}: not allowed to make a file there: choose another path with {flag} unix:///PATH"
             ),
             (Problem::NotOurAddress, _) => write!(
                 formatter,
-                "{address}: this machine does not have that address: choose another with --inlet tcp://ADDRESS:PORT"
+                "{address}: this machine does not have that address: choose another with {flag} tcp://ADDRESS:PORT"
             ),
-            (Problem::Io(error), _) => write!(formatter, "--inlet {address}: {error}"),
+            (Problem::Io(error), _) => write!(formatter, "{flag} {address}: {error}"),
         }
     }
 }
@@ -94,25 +96,26 @@ impl std::error::Error for InletError {}
 #[derive(Debug)]
 pub(crate) struct Inlet {
     address: InletAddress,
-    pub(super) listener: Listener,
+    pub(crate) listener: Listener,
 }
 
 /// What it listens on. Both do not block.
 #[derive(Debug)]
-pub(super) enum Listener {
+pub(crate) enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener, SocketFile),
 }
 
 impl Inlet {
-    /// Opens an inlet. Port 0 becomes a free one: see [`Inlet::address`].
+    /// Opens an inlet that `flag` names. Port 0 becomes a free one: see [`Inlet::address`].
     ///
     /// # Errors
     /// What stands in the way, naming the address and the flag.
-    pub(crate) fn open(address: &InletAddress) -> Result<Self, InletError> {
+    pub(crate) fn open(address: &InletAddress, flag: &'static str) -> Result<Self, InletError> {
         let failed = |problem| InletError {
             address: address.clone(),
             problem,
+            flag,
         };
         match address {
             InletAddress::Tcp(socket) => {
@@ -231,7 +234,7 @@ fn is_answered(path: &Path) -> Result<bool, Problem> {
 
 /// A socket file that was made here; removes it at the end.
 #[derive(Debug)]
-pub(super) struct SocketFile {
+pub(crate) struct SocketFile {
     path: PathBuf,
     device: u64,
     inode: u64,
@@ -276,7 +279,7 @@ mod tests {
     fn a_taken_port_is_an_error_that_names_the_flag() {
         let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = InletAddress::Tcp(taken.local_addr().expect("its address"));
-        let error = Inlet::open(&address).expect_err("taken");
+        let error = Inlet::open(&address, "--inlet").expect_err("taken");
         assert!(matches!(error.problem(), Problem::Taken));
         let text = error.to_string();
         assert!(
@@ -284,13 +287,13 @@ mod tests {
             "{text}"
         );
         let elsewhere = "tcp://192.0.2.1:1".parse().expect("an address");
-        let error = Inlet::open(&elsewhere).expect_err("not ours");
+        let error = Inlet::open(&elsewhere, "--inlet").expect_err("not ours");
         assert!(matches!(error.problem(), Problem::NotOurAddress), "{error}");
     }
 
     #[test]
     fn port_0_becomes_a_port() {
-        let inlet = Inlet::open(&"tcp://127.0.0.1:0".parse().expect("an address"));
+        let inlet = Inlet::open(&"tcp://127.0.0.1:0".parse().expect("an address"), "--inlet");
         let address = inlet.expect("a port").address().to_string();
         assert!(!address.ends_with(":0"), "{address}");
     }
@@ -299,7 +302,7 @@ mod tests {
     fn the_socket_file_is_for_owner_and_group_and_goes_with_the_inlet() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("rupor.sock");
-        let inlet = Inlet::open(&unix(&path)).expect("open");
+        let inlet = Inlet::open(&unix(&path), "--inlet").expect("open");
         let mode = fs::metadata(&path).expect("there").permissions().mode();
         assert_eq!(mode & 0o7777, SOCKET_MODE);
         UnixStream::connect(&path).expect("it listens");
@@ -314,8 +317,8 @@ mod tests {
         // Dropping a std listener leaves its file behind.
         drop(UnixListener::bind(&path).expect("bind"));
         assert!(path.exists());
-        let live = Inlet::open(&unix(&path)).expect("a stale one is replaced");
-        let error = Inlet::open(&unix(&path)).expect_err("live");
+        let live = Inlet::open(&unix(&path), "--inlet").expect("a stale one is replaced");
+        let error = Inlet::open(&unix(&path), "--inlet").expect_err("live");
         assert!(matches!(error.problem(), Problem::Taken), "{error}");
         assert!(error.to_string().contains("--inlet"), "{error}");
         UnixStream::connect(&path).expect("the live one still answers");
@@ -327,7 +330,7 @@ mod tests {
             .expect("bind");
         busy.listen(0).expect("listen");
         let _waiting = UnixStream::connect(&path).expect("in the backlog");
-        let error = Inlet::open(&unix(&path)).expect_err("busy");
+        let error = Inlet::open(&unix(&path), "--inlet").expect_err("busy");
         assert!(matches!(error.problem(), Problem::Taken), "{error}");
         assert!(path.exists());
     }
@@ -344,7 +347,7 @@ mod tests {
         let link_to_socket = folder.path().join("link.sock");
         symlink(&socket, &link_to_socket).expect("linked");
         for path in [&file, &link, &link_to_socket, &folder.path().to_path_buf()] {
-            let error = Inlet::open(&unix(path)).expect_err("no socket");
+            let error = Inlet::open(&unix(path), "--inlet").expect_err("no socket");
             assert!(matches!(error.problem(), Problem::NotASocket), "{error}");
             assert!(path.exists(), "{}", path.display());
         }
@@ -360,7 +363,7 @@ mod tests {
             folder.path().join("none/rupor.sock"),
             file.join("rupor.sock"),
         ] {
-            let error = Inlet::open(&unix(&path)).expect_err("no folder");
+            let error = Inlet::open(&unix(&path), "--inlet").expect_err("no folder");
             assert!(matches!(error.problem(), Problem::NoFolder), "{error}");
         }
     }
@@ -369,9 +372,9 @@ mod tests {
     fn a_file_that_took_its_place_is_not_removed() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("rupor.sock");
-        let first = Inlet::open(&unix(&path)).expect("open");
+        let first = Inlet::open(&unix(&path), "--inlet").expect("open");
         fs::rename(&path, folder.path().join("moved")).expect("moved away");
-        let second = Inlet::open(&unix(&path)).expect("open");
+        let second = Inlet::open(&unix(&path), "--inlet").expect("open");
         drop(first);
         UnixStream::connect(&path).expect("the second one is still there");
         drop(second);

@@ -80,7 +80,7 @@ impl Served {
             Over::Tcp => "tcp://127.0.0.1:0".parse().expect("an address"),
             Over::Unix => InletAddress::Unix(folder.path().join("rupor.sock")),
         };
-        let inlet = Inlet::open(&address).expect("an inlet");
+        let inlet = Inlet::open(&address, "--inlet").expect("an inlet");
         let address = inlet.address().clone();
         let recorder = Arc::new(Recorder::default());
         let stats = Arc::new(Stats::default());

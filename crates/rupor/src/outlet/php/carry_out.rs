@@ -135,7 +135,11 @@ impl CarryOut<'_> {
                     .answer(request, Verdict::Refuse { status, reason });
                 Ok(())
             }
-            Command::Reply => Err(Failed::Bad("no line was given that this could answer")),
+            Command::Reply(writer, line) => {
+                let replied = self.php.writers.reply(writer, line);
+                let unread = Failed::Bad("a writer of lines does not read what was replied");
+                replied.then_some(()).ok_or(unread)
+            }
             // The session has seen to them.
             Command::Hello(_) | Command::Done { .. } => Ok(()),
         }

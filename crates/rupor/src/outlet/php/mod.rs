@@ -9,6 +9,7 @@
 //! counted, logged, and its connection hears of it as configured.
 
 mod carry_out;
+mod lines;
 mod process;
 mod queue;
 mod request;
@@ -24,7 +25,9 @@ pub(crate) use stats::Counts;
 use super::{Conversation, Outlet, Verdict};
 use crate::config::{PhpConfig, PhpKey};
 use crate::gateway::{Gateway, OVERLOADED};
+use crate::inlet::listener::Inlet;
 use futures_util::future::BoxFuture;
+use lines::Writers;
 use queue::{Full, Known, Limits, Queue};
 use rupor_proto::{Close, Message};
 use rupor_server::UpgradeRequest;
@@ -44,6 +47,7 @@ pub(crate) struct Php {
     config: PhpConfig,
     workers: Box<[Worker]>,
     upgrades: Upgrades,
+    writers: Writers,
     stats: Stats,
 }
 
@@ -95,6 +99,7 @@ impl Php {
             config,
             workers,
             upgrades: Upgrades::default(),
+            writers: Writers::default(),
             stats: Stats::default(),
         }
     }
@@ -195,8 +200,13 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts the processes.
-    pub(crate) fn start(php: &Arc<Php>, gateway: &Arc<Gateway>, runtime: &Runtime) -> Self {
+    /// Starts the processes, and takes lines for them.
+    pub(crate) fn start(
+        php: &Arc<Php>,
+        gateway: &Arc<Gateway>,
+        lines: Vec<Inlet>,
+        runtime: &Runtime,
+    ) -> Self {
         let (order, orders) = orders::channel(Order::default());
         let mut tasks = JoinSet::new();
         for number in 0..php.workers.len() {
@@ -207,6 +217,10 @@ impl Running {
                 orders.clone(),
             );
             tasks.spawn_on(task.run(), runtime.handle());
+        }
+        for inlet in lines {
+            let served = lines::serve(inlet, Arc::clone(php), orders.clone());
+            tasks.spawn_on(served, runtime.handle());
         }
         if php.config.watch {
             let watched = reload_when_changed(php.config.script.clone(), order.clone());

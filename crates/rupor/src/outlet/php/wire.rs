@@ -29,6 +29,7 @@ pub(super) enum EventKind {
     Answer = 8,
     Stop = 9,
     Told = 10,
+    Line = 11,
 }
 
 /// Appends a frame. A body is never as long as a length can say: all of them are bounded far below.
@@ -71,7 +72,7 @@ pub(super) enum Command<'a> {
     Accept(u64, &'a [u8]),
     Refuse(u64, u16, &'a [u8]),
     Tell(u16, &'a [u8]),
-    Reply,
+    Reply(u64, &'a [u8]),
 }
 
 /// Why bytes are no frames of this protocol: whoever wrote them is no worker.
@@ -158,7 +159,7 @@ fn command<'a>(kind: u8, body: &mut Body<'a>) -> Result<Option<Command<'a>>, Not
         79 => body
             .short()
             .map(|worker| Command::Tell(worker, body.rest())),
-        80 => Some(Command::Reply),
+        80 => Some(Command::Reply(subject, body.rest())),
         _ => return Err(NotFrames::Kind(kind)),
     };
     Ok(command)
