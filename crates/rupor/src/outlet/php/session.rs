@@ -304,7 +304,6 @@ impl<'s> Session<'s> {
         let began = Instant::now();
         let (mut handled, mut progress) = (0, began);
         let mut told_at = None;
-        order.mark_unchanged();
         loop {
             tokio::select! {
                 () = sleep(LOOK) => {}
