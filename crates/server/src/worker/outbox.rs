@@ -25,6 +25,10 @@ use self::lanes::Lanes;
 /// Chunks that go into one vectored write.
 const SLICES_MAX: usize = 64;
 
+/// Chunks that have so many bytes altogether are copied together for a plain write: for the system
+/// that is less work than a list of many short pieces.
+const TOGETHER_BYTES_MAX: usize = 8 * 1024;
+
 /// Bytes of its own are gathered into chunks of about this size.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -324,7 +328,7 @@ impl Outbox {
         }
         match slices.get(..count).unwrap_or_default() {
             [only] => to.write(only),
-            several => to.write_vectored(several),
+            several => write_several(several, to),
         }
     }
 
@@ -396,4 +400,19 @@ impl Outbox {
         self.clear_control();
         self.lanes = None;
     }
+}
+
+/// Writes what it can of `slices`, at once.
+fn write_several(slices: &[IoSlice<'_>], to: &mut dyn Write) -> io::Result<usize> {
+    let len: usize = slices.iter().map(|slice| slice.len()).sum();
+    if len > TOGETHER_BYTES_MAX {
+        return to.write_vectored(slices);
+    }
+    let mut together = [0; TOGETHER_BYTES_MAX];
+    let mut rest = together.as_mut_slice();
+    for slice in slices {
+        // There is room for all of them.
+        rest.write_all(slice)?;
+    }
+    to.write(together.get(..len).unwrap_or_default())
 }

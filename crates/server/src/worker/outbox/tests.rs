@@ -65,6 +65,58 @@ fn short_writes_lose_and_repeat_nothing() {
     }
 }
 
+/// Takes everything, and remembers how: the bytes of each plain write, the slices of each vectored one.
+#[derive(Default)]
+struct Calls {
+    plain: Vec<usize>,
+    vectored: Vec<usize>,
+    taken: Vec<u8>,
+}
+
+impl Write for Calls {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.plain.push(bytes.len());
+        self.taken.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.vectored.push(slices.len());
+        for slice in slices {
+            self.taken.extend_from_slice(slice);
+        }
+        Ok(slices.iter().map(|slice| slice.len()).sum())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn short_chunks_leave_together_in_a_plain_write_up_to_a_limit() {
+    for more in [0, 1] {
+        let mut outbox = Outbox::default();
+        let mut expected = Vec::new();
+        let (frames, head) = (16, 4);
+        for n in 0..frames {
+            let more = if n == 0 { more } else { 0 };
+            let frame = frame(n, TOGETHER_BYTES_MAX / frames - head + more);
+            expected.extend_from_slice(frame.as_bytes());
+            outbox.push_frame(Outgoing::from(&frame), None, NOW);
+        }
+        assert_eq!(expected.len(), TOGETHER_BYTES_MAX + more);
+        let mut to = Calls::default();
+        outbox.write_to(&mut to, NOW).unwrap();
+        assert!(outbox.is_empty() && to.taken == expected);
+        if more == 0 {
+            assert_eq!((to.plain, to.vectored), (vec![TOGETHER_BYTES_MAX], vec![]));
+        } else {
+            assert_eq!((to.plain, to.vectored), (vec![], vec![frames]));
+        }
+    }
+}
+
 #[test]
 fn forgetting_keeps_what_the_peer_has_half_of() {
     let (mut outbox, expected) = filled();
