@@ -17,6 +17,7 @@ mod conversation;
 mod effects;
 mod error;
 mod handler;
+pub(crate) mod patience;
 mod rules;
 mod settings;
 mod types;

@@ -9,7 +9,7 @@
 //! Invariants:
 //! - every line that was received is published, in order, whatever becomes of its answer;
 //! - a line that cannot be published at once because a worker has too much to do is tried again for
-//!   [`OVERLOAD_WAIT_MAX`] and meanwhile nothing more is read: the writer is slowed down;
+//!   [`OVERLOAD_WAIT_MAX`](crate::gateway::patience::OVERLOAD_WAIT_MAX) and meanwhile nothing more is read: the writer is slowed down;
 //! - memory of a connection is at most a read buffer, a line, one batch's publications and the answers' bound; an idle
 //!   one holds none of them;
 //! - above the limit of connections nobody is accepted, so who closed already still waits with its lines.
@@ -32,20 +32,14 @@ pub(crate) use answers::Limits as AnswerLimits;
 pub(crate) use stats::{Counts, Stats};
 
 use super::listener::{Inlet, Listener};
+use crate::gateway::patience::Patience;
 use crate::gateway::{Gateway, Publish, PublishError, Receipt};
 use accept::Accept;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
-
-/// How long a publication that a worker has no room for is tried again, before its line is answered `overloaded`.
-pub(crate) const OVERLOAD_WAIT_MAX: Duration = Duration::from_secs(5);
-/// The first and the longest wait between the tries; they double.
-const OVERLOAD_WAITS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(100));
 
 /// Bounds of the line inlets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,11 +129,8 @@ impl<P: Publisher> Shared<P> {
     async fn publish(&self, batch: Vec<Publish>) -> Vec<Result<Receipt, PublishError>> {
         let is_overloaded = |receipt: &Result<_, _>| *receipt == Err(PublishError::Overloaded);
         let mut receipts = self.publisher.publish(batch.clone()).await;
-        let deadline = Instant::now() + OVERLOAD_WAIT_MAX;
-        let (mut wait, longest) = OVERLOAD_WAITS;
-        while receipts.iter().any(is_overloaded) && Instant::now() < deadline {
-            sleep(wait).await;
-            wait = (wait * 2).min(longest);
+        let mut patience = Patience::new();
+        while receipts.iter().any(is_overloaded) && patience.again().await {
             let places: Vec<_> = (0..receipts.len())
                 .filter(|place| is_overloaded(&receipts[*place]))
                 .collect();

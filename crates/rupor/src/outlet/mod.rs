@@ -2,7 +2,7 @@
 //!
 //! An [`Outlet`] is called on the worker thread that owns the connection and must not block. It answers through the
 //! [`Conversation`] that it is lent for the call, or later, from any thread, through the
-//! [`Gateway`](crate::gateway::Gateway) with the connection's number: `send` to it, `subscribe`, `unsubscribe`,
+//! [`Gateway`] with the connection's number: `send` to it, `subscribe`, `unsubscribe`,
 //! `close_connection`. So do the handlers in PHP ([`Php`], [`Calls`]): such an outlet puts the message into a bounded queue of its own,
 //! returns, and answers when the answer is there.
 //!
@@ -15,8 +15,8 @@
 mod calls;
 mod chat;
 mod echo;
-mod patience;
 mod php;
+mod request;
 mod routes;
 
 pub(crate) use calls::{Calls, Counts as CallCounts, Running as CallsRunning};
@@ -25,7 +25,7 @@ pub(crate) use echo::Echo;
 pub(crate) use php::{Counts as PhpCounts, Php, Running as PhpRunning};
 pub(crate) use routes::Routes;
 
-use crate::gateway::{ConnectionId, Publish, PublishError};
+use crate::gateway::{ConnectionId, Gateway, Publish, PublishError};
 use futures_util::future::{BoxFuture, ready};
 use rupor_proto::{Close, CloseCode, Message};
 use rupor_server::UpgradeRequest;
@@ -56,6 +56,14 @@ impl Verdict {
         Self::Accept {
             user: None,
             channels: Vec::new(),
+        }
+    }
+
+    /// The application does not say whether it may.
+    pub(crate) fn unavailable() -> Self {
+        Self::Refuse {
+            status: 503,
+            reason: "the handlers do not answer; try again later".to_owned(),
         }
     }
 }
@@ -115,4 +123,11 @@ pub(crate) trait Conversation {
     fn publish(&mut self, publish: Publish) -> Result<(), PublishError>;
     /// Begins the closing handshake.
     fn close(&mut self, code: CloseCode, reason: &str);
+}
+
+/// Closes a connection because of handlers that failed.
+fn close_failed(gateway: &Gateway, connection: ConnectionId, reason: &str) {
+    if let Err(error) = gateway.close_connection(connection, CloseCode::INTERNAL_ERROR, reason) {
+        tracing::warn!(%connection, %error, "a connection whose event failed is not closed");
+    }
 }

@@ -1,9 +1,9 @@
 //! What a script answers, as JSON: an array of commands. One with `do` is about the connection that the event is of; one
 //! without is a publish object, as the site's inlets take it.
 
-use crate::gateway::{ConnectionId, Gateway, Publish, PublishError};
+use crate::gateway::{ConnectionId, Gateway, Publish, PublishError, patience};
 use crate::inlet::request;
-use crate::outlet::{Verdict, patience};
+use crate::outlet::Verdict;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rupor_hub::Refused;

@@ -232,8 +232,8 @@ fn unreachable(error: &io::Error) -> NoAnswer {
     ))
 }
 
-fn answer(response: Response) -> Result<Answer, NoAnswer> {
-    let errors = response.stderr.clone().unwrap_or_default();
+fn answer(mut response: Response) -> Result<Answer, NoAnswer> {
+    let errors = response.stderr.take().unwrap_or_default();
     let http: http::Response<Vec<u8>> =
         response.try_into().map_err(|error: HttpConversionError| {
             NoAnswer(format!("the answer of php-fpm cannot be read: {error}"))

@@ -13,14 +13,14 @@ mod fastcgi;
 mod lanes;
 mod webhook;
 
-use super::{Conversation, Outlet, Verdict};
+use super::{Conversation, Outlet, Verdict, close_failed};
 use crate::config::{Application, CallConfig, CallEvent, FailedEvent, FpmConfig, WebhookConfig};
 use crate::gateway::{Gateway, OVERLOADED};
 use answer::{CarryOut, Change};
 use callee::{Answer, Callee};
 use futures_util::future::BoxFuture;
 use lanes::{About, Event, Full, Job, Lanes, Limits};
-use rupor_proto::{Close, CloseCode, Message};
+use rupor_proto::{Close, Message};
 use rupor_server::UpgradeRequest;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -179,11 +179,7 @@ impl Calls {
                 self.failed(&event, &error.to_string());
                 let tell = self.config.failed_event == FailedEvent::Close;
                 if tell && !matches!(event, Event::Close { .. }) {
-                    let code = CloseCode::INTERNAL_ERROR;
-                    let closed = gateway.close_connection(connection, code, "the handlers failed");
-                    if let Err(error) = closed {
-                        tracing::warn!(%connection, %error, "a connection whose event failed is not closed");
-                    }
+                    close_failed(gateway, connection, "the handlers failed");
                 }
                 return;
             }
@@ -243,7 +239,7 @@ impl Calls {
             Ok(answer) => answer,
             Err(error) => {
                 self.failed(&Event::Upgrade, &error.to_string());
-                return refuse(503, "the handlers do not answer; try again later");
+                return Verdict::unavailable();
             }
         };
         self.stats.handled.fetch_add(1, Ordering::Relaxed);
@@ -252,15 +248,11 @@ impl Calls {
             .await
             .unwrap_or_else(|error| {
                 self.wrong(&Event::Upgrade, &error);
-                refuse(500, "the handlers failed")
+                Verdict::Refuse {
+                    status: 500,
+                    reason: "the handlers failed".to_owned(),
+                }
             })
-    }
-}
-
-fn refuse(status: u16, reason: &str) -> Verdict {
-    Verdict::Refuse {
-        status,
-        reason: reason.to_owned(),
     }
 }
 

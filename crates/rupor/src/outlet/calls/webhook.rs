@@ -5,6 +5,7 @@ use super::callee::{Answer, NoAnswer, excerpt};
 use super::lanes::{About, Event};
 use crate::config::WebhookConfig;
 use crate::gateway::ConnectionId;
+use crate::outlet::request::Fields;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -15,7 +16,9 @@ use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use jsonwebtoken::{Algorithm, EncodingKey, crypto::sign};
-use serde_json::json;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -162,49 +165,59 @@ fn without_roots() -> rustls::ClientConfig {
 }
 
 /// The event as JSON; names are those of the worker protocol.
+#[derive(Serialize)]
+struct Body<'a> {
+    event: &'static str,
+    #[serde(flatten)]
+    request: Fields<'a>,
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attached: Option<&'a RawValue>,
+    #[serde(flatten)]
+    what: What<'a>,
+}
+
+/// What there is beside the event's name.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum What<'a> {
+    Nothing {},
+    Message {
+        r#type: &'static str,
+        message: Cow<'a, str>,
+    },
+    Close {
+        code: u16,
+        reason: &'a str,
+    },
+}
+
 fn body(connection: Option<ConnectionId>, about: &About, event: &Event) -> String {
-    let request = &about.request;
-    let headers: Vec<(&str, String)> = request
-        .headers
-        .iter()
-        // Latin-1, as headers were once defined: every byte has a character.
-        .map(|(name, value)| {
-            (
-                name.as_str(),
-                value.as_bytes().iter().copied().map(char::from).collect(),
-            )
-        })
-        .collect();
-    let mut body = json!({
-        "event": event.name(),
-        "target": request.target,
-        "headers": headers,
-        "remote": request.remote.to_string(),
-        "secure": request.secure,
-        "user": about.user.as_deref(),
-    });
-    if let Some(connection) = connection {
-        body["connection"] = json!(connection.to_string());
-    }
-    if let Some(attached) = &about.attached {
-        body["attached"] = serde_json::from_str(attached).unwrap_or_default();
-    }
-    match event {
-        Event::Text(text) => {
-            body["type"] = json!("text");
-            body["message"] = json!(text);
-        }
-        Event::Binary(bytes) => {
-            body["type"] = json!("binary");
-            body["message"] = json!(STANDARD.encode(bytes));
-        }
-        Event::Close { code, reason } => {
-            body["code"] = json!(code);
-            body["reason"] = json!(reason);
-        }
-        Event::Upgrade | Event::Open => {}
-    }
-    body.to_string()
+    let message = |r#type, message| What::Message { r#type, message };
+    let body = Body {
+        event: event.name(),
+        request: Fields::of(&about.request),
+        user: about.user.as_deref(),
+        connection: connection.map(|connection| connection.to_string()),
+        // It was JSON when it was attached.
+        attached: about
+            .attached
+            .as_deref()
+            .and_then(|json| serde_json::from_str(json).ok()),
+        what: match event {
+            Event::Text(text) => message("text", Cow::Borrowed(&**text)),
+            Event::Binary(bytes) => message("binary", STANDARD.encode(bytes).into()),
+            Event::Close { code, reason } => What::Close {
+                code: *code,
+                reason,
+            },
+            Event::Upgrade | Event::Open => What::Nothing {},
+        },
+    };
+    // Its keys are strings, so it can always be written.
+    serde_json::to_string(&body).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -12,7 +12,6 @@ mod carry_out;
 mod lines;
 mod process;
 mod queue;
-mod request;
 mod session;
 mod stats;
 mod supervise;
@@ -22,7 +21,7 @@ mod wire;
 
 pub(crate) use stats::Counts;
 
-use super::{Conversation, Outlet, Verdict};
+use super::{Conversation, Outlet, Verdict, request};
 use crate::config::{PhpConfig, PhpKey};
 use crate::gateway::{Gateway, OVERLOADED};
 use crate::inlet::listener::Inlet;

@@ -7,8 +7,8 @@ use super::stats::End;
 use super::wire::EventKind;
 use super::{Order, Php};
 use crate::config::FailedEvent;
-use crate::gateway::{ConnectionId, Gateway};
-use rupor_proto::CloseCode;
+use crate::gateway::Gateway;
+use crate::outlet::close_failed;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -103,24 +103,19 @@ impl Supervisor {
             }
         }
         for connection in to_close {
-            self.close(connection, "the handlers fail to open this connection");
+            close_failed(
+                &self.gateway,
+                connection,
+                "the handlers fail to open this connection",
+            );
         }
         if self.php.config.failed_event == FailedEvent::Close {
             let closed = |event: &super::queue::Event| event.kind == EventKind::Close;
             for event in failed.iter().filter(|event| !closed(event)) {
                 if let Some(connection) = event.connection() {
-                    self.close(connection, "the handlers failed");
+                    close_failed(&self.gateway, connection, "the handlers failed");
                 }
             }
-        }
-    }
-
-    fn close(&self, connection: ConnectionId, reason: &str) {
-        let closed = self
-            .gateway
-            .close_connection(connection, CloseCode::INTERNAL_ERROR, reason);
-        if let Err(error) = closed {
-            tracing::warn!(%connection, %error, "a connection whose event failed is not closed");
         }
     }
 

@@ -1,9 +1,9 @@
 //! Upgrades that handlers decide about: a question to a process, and whoever waits for its answer.
 
 use super::Php;
+use super::queue::Known;
 use super::wire::EventKind;
-use super::{queue::Known, request};
-use crate::outlet::Verdict;
+use crate::outlet::{Verdict, request};
 use rupor_server::UpgradeRequest;
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -79,7 +79,7 @@ impl Php {
         match self.upgrades.are_wanted().await {
             Some(true) => {}
             Some(false) => return Verdict::pass(),
-            None => return unavailable(),
+            None => return Verdict::unavailable(),
         }
         let number = self.upgrades.next.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
@@ -94,9 +94,9 @@ impl Php {
                     .is_ok()
             });
         if !asked {
-            return unavailable();
+            return Verdict::unavailable();
         }
-        answered.await.unwrap_or_else(|_| unavailable())
+        answered.await.unwrap_or_else(|_| Verdict::unavailable())
     }
 }
 
@@ -106,12 +106,5 @@ struct Forget<'p>(&'p Php, u64);
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
         self.0.upgrades.give_up(self.1);
-    }
-}
-
-fn unavailable() -> Verdict {
-    Verdict::Refuse {
-        status: 503,
-        reason: "the handlers do not answer; try again later".to_owned(),
     }
 }

@@ -1,30 +1,32 @@
-//! Doing for handlers what a worker thread may have no room for right now: it is tried again for a while. Whoever asks waits
-//! meanwhile, and so is slowed down.
+//! Doing what a worker thread may have no room for right now: it is tried again for a while. Whoever asks waits meanwhile, and
+//! so is slowed down.
 
-use crate::gateway::{Gateway, Publish, PublishError};
+use super::{Gateway, Publish, PublishError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// How long it is tried.
-const WAIT_MAX: Duration = Duration::from_secs(5);
+pub(crate) const OVERLOAD_WAIT_MAX: Duration = Duration::from_secs(5);
 /// The first and the longest wait between the tries; they double.
 const WAITS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(100));
 
-struct Patience {
+/// What is left of the wait for room.
+pub(crate) struct Patience {
     deadline: Instant,
     wait: Duration,
 }
 
 impl Patience {
-    fn new() -> Self {
+    /// All of it.
+    pub(crate) fn new() -> Self {
         Self {
-            deadline: Instant::now() + WAIT_MAX,
+            deadline: Instant::now() + OVERLOAD_WAIT_MAX,
             wait: WAITS.0,
         }
     }
 
     /// Waits for a while; false: it was tried for long enough.
-    async fn again(&mut self) -> bool {
+    pub(crate) async fn again(&mut self) -> bool {
         let patient = Instant::now() < self.deadline;
         if patient {
             sleep(self.wait).await;
@@ -35,7 +37,7 @@ impl Patience {
 }
 
 /// Tries something until there is room for it.
-pub(super) async fn patiently(
+pub(crate) async fn patiently(
     mut attempt: impl FnMut() -> Result<(), PublishError>,
 ) -> Result<(), PublishError> {
     let mut patience = Patience::new();
@@ -48,7 +50,7 @@ pub(super) async fn patiently(
 }
 
 /// Publishes, until there is room for it.
-pub(super) async fn publish(gateway: &Gateway, publish: Publish) -> Result<(), PublishError> {
+pub(crate) async fn publish(gateway: &Gateway, publish: Publish) -> Result<(), PublishError> {
     let mut patience = Patience::new();
     loop {
         let receipts = gateway.publish(vec![publish.clone()]).await;

@@ -4,8 +4,9 @@ use http::HeaderMap;
 use rupor_server::UpgradeRequest;
 use serde::ser::{Serialize, SerializeSeq as _, Serializer};
 
+/// Its fields.
 #[derive(serde::Serialize)]
-struct Fields<'a> {
+pub(super) struct Fields<'a> {
     target: &'a str,
     headers: Headers<'a>,
     remote: String,
@@ -27,16 +28,21 @@ impl Serialize for Headers<'_> {
     }
 }
 
+impl<'a> Fields<'a> {
+    pub(super) fn of(request: &'a UpgradeRequest) -> Self {
+        Self {
+            target: &request.target,
+            headers: Headers(&request.headers),
+            remote: request.remote.to_string(),
+            secure: request.secure,
+        }
+    }
+}
+
 /// Fields of a JSON object, without its braces.
 pub(super) fn fields(request: &UpgradeRequest) -> Box<str> {
-    let fields = Fields {
-        target: &request.target,
-        headers: Headers(&request.headers),
-        remote: request.remote.to_string(),
-        secure: request.secure,
-    };
     // Strings, pairs of strings and a bool can always be written.
-    let text = serde_json::to_string(&fields).unwrap_or_default();
+    let text = serde_json::to_string(&Fields::of(request)).unwrap_or_default();
     text.trim_start_matches('{').trim_end_matches('}').into()
 }
 
