@@ -222,13 +222,17 @@ impl Calls {
 
     /// Asks the handlers about an upgrade.
     async fn decide(&self, request: &UpgradeRequest, user: Option<&str>) -> Verdict {
+        if !self.wants(CallEvent::Upgrade) {
+            return Verdict::pass();
+        }
         let gateway = self
             .gateway
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .upgrade();
-        let Some(gateway) = gateway.filter(|_| self.wants(CallEvent::Upgrade)) else {
-            return Verdict::pass();
+        // Whoever is quicker than the start is let in by nobody.
+        let Some(gateway) = gateway else {
+            return Verdict::unavailable();
         };
         let about = About {
             request: Arc::new(request.clone()),
