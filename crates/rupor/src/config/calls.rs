@@ -1,11 +1,9 @@
 //! `[fpm]` and `[webhook]`: handlers that are called for each event, as options, and what they come to.
 
 use super::error::{ConfigError, Problem};
-use super::options::{Default, Definition, Shape};
+use super::options::{Default, Definition, Shape, option};
 use super::source::Located;
-use super::types::{
-    CallConfig, CallEvent, FailedEvent, FpmAddress, FpmConfig, Mode, WebhookConfig,
-};
+use super::types::{CallConfig, CallEvent, FailedEvent, FpmAddress, FpmConfig, WebhookConfig};
 use super::{Secret, build, build::Values, parse, php};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -144,26 +142,6 @@ fn event(text: &str) -> Result<CallEvent, Problem> {
     parse::choice(text, &events)
 }
 
-const fn option(
-    section: &'static str,
-    key: &'static str,
-    shape: Shape,
-    form: &'static str,
-    default: Default,
-    help: &'static str,
-) -> Definition {
-    Definition {
-        key,
-        shape,
-        form,
-        default,
-        modes: &[Mode::Demo, Mode::Serve],
-        section,
-        help,
-        example: "",
-    }
-}
-
 static OPTIONS: &[Definition] = &[
     Definition {
         example: "script = \"/srv/site/ws.php\"",
@@ -291,7 +269,7 @@ static OPTIONS: &[Definition] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::source;
+    use crate::config::{Mode, source};
     use std::path::Path;
 
     #[test]

@@ -3,7 +3,7 @@
 //! What they mean and why they are as they are by default is said in [`DeflateConfig`].
 
 use super::error::{ConfigError, Problem};
-use super::options::{Default, Definition, Shape};
+use super::options::{self, Default, Definition, Shape};
 use super::types::Mode;
 use super::{build::Values, parse};
 use rupor_server::DeflateConfig;
@@ -74,14 +74,8 @@ const fn option(
     help: &'static str,
 ) -> Definition {
     Definition {
-        key,
-        shape,
-        form,
-        default,
         modes: &[Mode::Demo, Mode::Serve, Mode::Echo],
-        section: COMPRESSION,
-        help,
-        example: "",
+        ..options::option(COMPRESSION, key, shape, form, default, help)
     }
 }
 

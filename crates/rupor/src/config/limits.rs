@@ -4,7 +4,7 @@
 //! gateway stand in [`OWN`].
 
 use super::error::{ConfigError, Problem};
-use super::options::{Default, Definition, LIMITS, Shape};
+use super::options::{Default, Definition, LIMITS, Shape, option};
 use super::types::Mode;
 use super::{build::Values, parse};
 use rupor_server::Limits;
@@ -108,16 +108,8 @@ const fn own(
     default: &'static str,
     help: &'static str,
 ) -> Definition {
-    Definition {
-        key,
-        shape: Shape::Number,
-        form,
-        default: Default::Value(default),
-        modes: &[Mode::Demo, Mode::Serve],
-        section: LIMITS,
-        help,
-        example: "",
-    }
+    let (shape, default) = (Shape::Number, Default::Value(default));
+    option(LIMITS, key, shape, form, default, help)
 }
 
 static OWN: &[Definition] = &[

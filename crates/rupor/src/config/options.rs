@@ -128,6 +128,27 @@ const API: &str = "HTTP API";
 pub(crate) const LIMITS: &str = "Limits";
 const RUNNING: &str = "Running";
 
+/// An option of `demo` and `serve`, without an example of its own.
+pub(super) const fn option(
+    section: &'static str,
+    key: &'static str,
+    shape: Shape,
+    form: &'static str,
+    default: Default,
+    help: &'static str,
+) -> Definition {
+    Definition {
+        key,
+        shape,
+        form,
+        default,
+        modes: GATEWAY,
+        section,
+        help,
+        example: "",
+    }
+}
+
 const JWT_FIELDS: &[Field] = &[
     Field {
         key: "algorithm",

@@ -1,8 +1,8 @@
 //! `[php]`: the processes that handlers run in, as options, and what they come to.
 
 use super::error::{ConfigError, Problem};
-use super::options::{Default, Definition, Shape};
-use super::types::{FailedEvent, Mode, PhpConfig, PhpKey};
+use super::options::{Default, Definition, Shape, option};
+use super::types::{FailedEvent, PhpConfig, PhpKey};
 use super::{build::Values, parse};
 use std::fs::File;
 use std::num::NonZeroUsize;
@@ -105,29 +105,11 @@ pub(super) fn failed_event(text: &str) -> Result<FailedEvent, Problem> {
     parse::choice(text, &choices)
 }
 
-const fn option(
-    key: &'static str,
-    shape: Shape,
-    form: &'static str,
-    default: Default,
-    help: &'static str,
-) -> Definition {
-    Definition {
-        key,
-        shape,
-        form,
-        default,
-        modes: &[Mode::Demo, Mode::Serve],
-        section: HANDLERS,
-        help,
-        example: "",
-    }
-}
-
 static OPTIONS: &[Definition] = &[
     Definition {
         example: "script = \"/srv/site/handlers.php\"",
         ..option(
+            HANDLERS,
             "php.script",
             Shape::Text,
             "FILE",
@@ -138,6 +120,7 @@ static OPTIONS: &[Definition] = &[
         )
     },
     option(
+        HANDLERS,
         "php.workers",
         Shape::Number,
         "N",
@@ -148,6 +131,7 @@ static OPTIONS: &[Definition] = &[
     Definition {
         example: "lines = [\"tcp://127.0.0.1:1235\"]",
         ..option(
+            HANDLERS,
             "php.lines",
             Shape::List,
             "tcp://ADDRESS:PORT|unix://PATH",
@@ -157,6 +141,7 @@ static OPTIONS: &[Definition] = &[
         )
     },
     option(
+        HANDLERS,
         "php.watch",
         Shape::Switch,
         "true|false",
@@ -164,6 +149,7 @@ static OPTIONS: &[Definition] = &[
         "Whether new processes are started when a PHP file in the script's folder, or below it, changes. No connection notices",
     ),
     option(
+        HANDLERS,
         "php.key",
         Shape::Text,
         "connection|path",
@@ -172,6 +158,7 @@ static OPTIONS: &[Definition] = &[
          in its room",
     ),
     option(
+        HANDLERS,
         "php.binary",
         Shape::Text,
         "PROGRAM",
@@ -179,6 +166,7 @@ static OPTIONS: &[Definition] = &[
         "The PHP that runs the handlers, by path or by name",
     ),
     option(
+        HANDLERS,
         "php.exec_ttl",
         Shape::Text,
         "TIME",
@@ -186,6 +174,7 @@ static OPTIONS: &[Definition] = &[
         "How long an event may take. Over it the process is ended and another one started",
     ),
     option(
+        HANDLERS,
         "php.max_jobs",
         Shape::Number,
         "N",
@@ -193,6 +182,7 @@ static OPTIONS: &[Definition] = &[
         "After so many events a process is replaced by a new one. 0: never",
     ),
     option(
+        HANDLERS,
         "php.max_worker_memory",
         Shape::Number,
         "BYTES",
@@ -200,6 +190,7 @@ static OPTIONS: &[Definition] = &[
         "A process with more resident memory is replaced by a new one. 0: never",
     ),
     option(
+        HANDLERS,
         "php.failed_event",
         Shape::Text,
         "ignore|close",
@@ -212,7 +203,7 @@ static OPTIONS: &[Definition] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::source;
+    use crate::config::{Mode, source};
     use std::path::Path;
 
     fn loaded(file: &str) -> Result<Option<PhpConfig>, String> {
