@@ -360,3 +360,38 @@ impl Running {
         drop(self.tasks);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+    use futures_util::FutureExt as _;
+    use std::num::NonZeroUsize;
+
+    fn decided(events: Vec<CallEvent>) -> Option<Verdict> {
+        let calls = Calls::webhook(WebhookConfig {
+            url: http::Uri::from_static("http://127.0.0.1/"),
+            key: Secret::new(*b"key"),
+            calls: CallConfig {
+                at_a_time: NonZeroUsize::MIN,
+                timeout: Duration::from_secs(1),
+                events,
+                failed_event: FailedEvent::Ignore,
+                events_max: 1,
+                bytes_max: 1,
+            },
+        });
+        let remote = "192.0.2.1:5".parse().unwrap();
+        let request = UpgradeRequest::new("/", http::HeaderMap::new(), remote);
+        calls.decide(&request, None).now_or_never()
+    }
+
+    #[test]
+    fn nobody_is_let_in_before_handlers_can_be_asked() {
+        assert_eq!(
+            decided(vec![CallEvent::Upgrade]),
+            Some(Verdict::unavailable())
+        );
+        assert_eq!(decided(vec![CallEvent::Open]), Some(Verdict::pass()));
+    }
+}
