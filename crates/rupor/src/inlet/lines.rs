@@ -30,6 +30,7 @@ mod stream;
 
 pub(crate) use answers::Limits as AnswerLimits;
 pub(crate) use stats::{Counts, Stats};
+pub(crate) use stream::Acceptor;
 
 use super::listener::{Inlet, Listener};
 use crate::gateway::patience::Patience;

@@ -8,7 +8,7 @@ use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 /// A connected socket that does not block.
-pub(super) trait Stream: Send + Sync + 'static {
+pub(crate) trait Stream: Send + Sync + 'static {
     /// Waits until it is ready for what is asked.
     fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<()>> + Send;
 
@@ -79,7 +79,7 @@ impl Stream for UnixStream {
 }
 
 /// A listening socket.
-pub(super) trait Acceptor: Send + Sync + 'static {
+pub(crate) trait Acceptor: Send + Sync + 'static {
     /// What it accepts.
     type Stream: Stream;
 

@@ -6,9 +6,9 @@
 use super::queue::Full;
 use super::wire::EventKind;
 use super::{Order, Php};
-use crate::inlet::listener::{Inlet, Listener, SocketFile};
+use crate::inlet::lines::Acceptor;
+use crate::inlet::listener::{Inlet, Listener};
 use std::collections::HashMap;
-use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -68,64 +68,20 @@ impl Writers {
     }
 }
 
-/// A connection of either kind.
-trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
-
-/// What accepts.
-enum Acceptor {
-    Tcp(TcpListener),
-    Unix {
-        listener: UnixListener,
-        /// Removes the file with itself.
-        _file: SocketFile,
-    },
-}
-
-impl Acceptor {
-    fn new(listener: Listener) -> io::Result<Self> {
-        Ok(match listener {
-            Listener::Tcp(listener) => Self::Tcp(TcpListener::from_std(listener)?),
-            Listener::Unix(listener, _file) => Self::Unix {
-                listener: UnixListener::from_std(listener)?,
-                _file,
-            },
-        })
-    }
-
-    async fn accept(&self) -> io::Result<Box<dyn Duplex>> {
-        Ok(match self {
-            Self::Tcp(listener) => Box::new(listener.accept().await?.0),
-            Self::Unix { listener, .. } => Box::new(listener.accept().await?.0),
-        })
-    }
-}
-
 /// Accepts writers until the processes are to end.
 pub(super) async fn serve(inlet: Inlet, php: Arc<Php>, mut order: watch::Receiver<Order>) {
-    let acceptor = match Acceptor::new(inlet.listener) {
-        Ok(acceptor) => acceptor,
-        Err(error) => return tracing::error!(%error, "lines for the handlers are not taken"),
-    };
-    let places = Arc::new(Semaphore::new(WRITERS_MAX));
     let accepting = async {
-        // The semaphore is never closed.
-        while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-            match acceptor.accept().await {
-                Ok(stream) => {
-                    let php = Arc::clone(&php);
-                    tokio::spawn(async move {
-                        one_writer(&php, stream).await;
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a writer of lines for the handlers is not accepted");
-                    sleep(ACCEPT_WAIT).await;
-                }
-            }
-        }
+        let failed = match inlet.listener {
+            Listener::Tcp(listener) => match TcpListener::from_std(listener) {
+                Ok(listener) => return accept(listener, php).await,
+                Err(error) => error,
+            },
+            Listener::Unix(listener, file) => match UnixListener::from_std(listener) {
+                Ok(listener) => return accept((listener, file), php).await,
+                Err(error) => error,
+            },
+        };
+        tracing::error!(error = %failed, "lines for the handlers are not taken");
     };
     tokio::select! {
         () = accepting => {}
@@ -133,8 +89,31 @@ pub(super) async fn serve(inlet: Inlet, php: Arc<Php>, mut order: watch::Receive
     }
 }
 
+async fn accept<A: Acceptor>(acceptor: A, php: Arc<Php>)
+where
+    A::Stream: AsyncRead + AsyncWrite + Unpin,
+{
+    let places = Arc::new(Semaphore::new(WRITERS_MAX));
+    // The semaphore is never closed.
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        match acceptor.accept().await {
+            Ok(stream) => {
+                let php = Arc::clone(&php);
+                tokio::spawn(async move {
+                    one_writer(&php, stream).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a writer of lines for the handlers is not accepted");
+                sleep(ACCEPT_WAIT).await;
+            }
+        }
+    }
+}
+
 /// Serves one writer to its end.
-async fn one_writer(php: &Php, stream: Box<dyn Duplex>) {
+async fn one_writer(php: &Php, stream: impl AsyncRead + AsyncWrite) {
     let (number, mut replies) = php.writers.join();
     let (reader, mut writer) = split(stream);
     let lines = async {
