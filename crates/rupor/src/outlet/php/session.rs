@@ -329,8 +329,10 @@ impl<'s> Session<'s> {
                 );
                 return End::ExecTtl;
             }
-            let memory = id.and_then(super::process::memory).unwrap_or(0);
-            if config.max_worker_memory > 0 && memory > config.max_worker_memory {
+            let memory_max = config.max_worker_memory;
+            let has_over =
+                |id| super::process::memory(id).is_some_and(|memory| memory > memory_max);
+            if memory_max > 0 && id.is_some_and(has_over) {
                 self.stop(End::MaxWorkerMemory);
             }
             if let Some(why) = self.stopping.get() {
