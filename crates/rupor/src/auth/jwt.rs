@@ -24,7 +24,12 @@ use std::time::Duration;
 /// Longest token in bytes.
 pub(crate) const TOKEN_BYTES_MAX: usize = 4096;
 
-/// Why a token does not say who somebody is.
+/// The claims of a channel's token: which one; for whom only; whether for publishing too.
+const CHANNEL_CLAIM: &str = "channel";
+const USER_OF_CHANNEL_CLAIM: &str = "sub";
+const PUBLISH_CLAIM: &str = "publish";
+
+/// Why a token is not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenError {
     /// Longer than [`TOKEN_BYTES_MAX`].
@@ -51,6 +56,10 @@ pub(crate) enum TokenError {
     WrongAudience,
     /// The claim that names the user is missing, or not a user's name.
     NoUser,
+    /// It opens a channel (`channel`), and says of nobody who he is.
+    OfChannel,
+    /// It opens no channel: `channel` is missing, or not a text.
+    NoChannel,
 }
 
 impl fmt::Display for TokenError {
@@ -68,6 +77,12 @@ impl fmt::Display for TokenError {
             Self::WrongIssuer => "the token's `iss` is another",
             Self::WrongAudience => "the token's `aud` is another",
             Self::NoUser => "the token does not name a user",
+            Self::OfChannel => {
+                "the token is for a channel (it has `channel`) and says of nobody who he is"
+            }
+            Self::NoChannel => {
+                "the token is for no channel: it has no `channel`, or it is not a text"
+            }
         })
     }
 }
@@ -81,6 +96,17 @@ pub(crate) struct Verified {
     pub(crate) user: Arc<str>,
     /// When the token is no longer believed: `exp` and the leeway, in seconds since 1970, rounded up.
     pub(crate) expires_at: u64,
+}
+
+/// What a verified token of a channel says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ChannelGrant {
+    /// `channel`: the name, or a pattern as rules have it.
+    pub(crate) channel: String,
+    /// `sub`: only for this user.
+    pub(crate) user: Option<String>,
+    /// `publish`: it is for publishing too.
+    pub(crate) publish: bool,
 }
 
 /// Verifies tokens by the configured keys.
@@ -129,6 +155,49 @@ impl Verifier {
     /// # Errors
     /// Why it is not believed.
     pub(crate) fn verify(&self, token: &str, now: Duration) -> Result<Verified, TokenError> {
+        let claims = self.claims(token, now)?;
+        // RFC 8725 §3.12: a token of one kind is none of the other. Whoever was given a channel's is not let in by it.
+        if claims.contains_key(CHANNEL_CLAIM) {
+            return Err(TokenError::OfChannel);
+        }
+        let user: Arc<str> = user_in(&claims, &self.user_claim)
+            .ok_or(TokenError::NoUser)?
+            .into();
+        let expires = self.expiry(&claims)?;
+        Ok(Verified {
+            user,
+            expires_at: expires
+                .as_secs()
+                .saturating_add(u64::from(expires.subsec_nanos() > 0)),
+        })
+    }
+
+    /// Which channel `token` opens. `now`: time since 1970.
+    ///
+    /// # Errors
+    /// Why it is not believed.
+    pub(crate) fn verify_channel(
+        &self,
+        token: &str,
+        now: Duration,
+    ) -> Result<ChannelGrant, TokenError> {
+        let claims = self.claims(token, now)?;
+        let Some(Value::String(channel)) = claims.get(CHANNEL_CLAIM) else {
+            return Err(TokenError::NoChannel);
+        };
+        let user = match claims.get(USER_OF_CHANNEL_CLAIM) {
+            None | Some(Value::Null) => None,
+            Some(_) => Some(user_in(&claims, USER_OF_CHANNEL_CLAIM).ok_or(TokenError::NoUser)?),
+        };
+        Ok(ChannelGrant {
+            channel: channel.clone(),
+            user,
+            publish: claims.get(PUBLISH_CLAIM) == Some(&Value::Bool(true)),
+        })
+    }
+
+    /// The claims of a token that is signed by one of the keys, holds now, and is for us.
+    fn claims(&self, token: &str, now: Duration) -> Result<Map<String, Value>, TokenError> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenError::TooLong);
         }
@@ -142,7 +211,16 @@ impl Verifier {
             return Err(TokenError::WrongAlgorithm);
         }
         let claims = verified_claims(token, key)?;
-        self.check_claims(&claims, now)
+        self.check_claims(&claims, now)?;
+        Ok(claims)
+    }
+
+    /// `exp` with the leeway.
+    fn expiry(&self, claims: &Map<String, Value>) -> Result<Duration, TokenError> {
+        let expires = claims.get("exp").and_then(numeric_date);
+        expires
+            .map(|expires| expires.saturating_add(self.leeway))
+            .ok_or(TokenError::NoExpiry)
     }
 
     fn key(&self, id: Option<&str>) -> Result<&VerifyingKey, TokenError> {
@@ -155,18 +233,9 @@ impl Verifier {
         }
     }
 
-    fn check_claims(
-        &self,
-        claims: &Map<String, Value>,
-        now: Duration,
-    ) -> Result<Verified, TokenError> {
-        let expires = claims
-            .get("exp")
-            .and_then(numeric_date)
-            .ok_or(TokenError::NoExpiry)?;
+    fn check_claims(&self, claims: &Map<String, Value>, now: Duration) -> Result<(), TokenError> {
         // RFC 7519 §4.1.4: not on or after this time.
-        let expires = expires.saturating_add(self.leeway);
-        if now >= expires {
+        if now >= self.expiry(claims)? {
             return Err(TokenError::Expired);
         }
         if let Some(not_before) = claims.get("nbf") {
@@ -185,24 +254,19 @@ impl Verifier {
         {
             return Err(TokenError::WrongAudience);
         }
-        let user: Arc<str> = match claims.get(&self.user_claim) {
-            Some(Value::String(text)) => text.as_str().into(),
-            // 42 is a name; 4.2e1 is a mistake.
-            Some(Value::Number(number)) if number.is_u64() || number.is_i64() => {
-                number.to_string().into()
-            }
-            _ => return Err(TokenError::NoUser),
-        };
-        if !super::is_user_name(&user) {
-            return Err(TokenError::NoUser);
-        }
-        Ok(Verified {
-            user,
-            expires_at: expires
-                .as_secs()
-                .saturating_add(u64::from(expires.subsec_nanos() > 0)),
-        })
+        Ok(())
     }
+}
+
+/// The user's name in a claim.
+fn user_in(claims: &Map<String, Value>, claim: &str) -> Option<String> {
+    let user = match claims.get(claim)? {
+        Value::String(text) => text.clone(),
+        // 42 is a name; 4.2e1 is a mistake.
+        Value::Number(number) if number.is_u64() || number.is_i64() => number.to_string(),
+        _ => return None,
+    };
+    super::is_user_name(&user).then_some(user)
 }
 
 /// The claims, once the signature is right. The library verifies; dates and names are checked here, so that `exp` as

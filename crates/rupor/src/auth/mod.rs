@@ -16,6 +16,7 @@ pub(crate) mod key;
 pub(crate) mod origin;
 
 use crate::config;
+pub(crate) use jwt::ChannelGrant;
 use jwt::{TokenError, Verifier};
 use key::KeyError;
 use rupor_server::UpgradeRequest;
@@ -94,18 +95,17 @@ impl std::error::Error for AuthError {}
 /// How connections prove who they are. Made from [`config::Auth`], shared by all of them.
 #[derive(Debug)]
 pub(crate) struct Auth {
-    proof: Proof,
+    /// In their order.
+    ways: Vec<config::Way>,
+    tokens: Option<TokenReader>,
 }
 
+/// Finds tokens and verifies them.
 #[derive(Debug)]
-enum Proof {
-    /// `?user=` is believed.
-    None,
-    Jwt {
-        verifier: Verifier,
-        sources: config::JwtSources,
-        query_parameter: String,
-    },
+struct TokenReader {
+    verifier: Verifier,
+    sources: config::JwtSources,
+    query_parameter: String,
 }
 
 impl Auth {
@@ -114,15 +114,17 @@ impl Auth {
     /// # Errors
     /// The first key that cannot be used, with its place in the list.
     pub(crate) fn new(settings: &config::Auth) -> Result<Self, (usize, KeyError)> {
-        let proof = match settings {
-            config::Auth::None => Proof::None,
-            config::Auth::Jwt(jwt) => Proof::Jwt {
+        let reader = |jwt: &config::Jwt| {
+            Ok(TokenReader {
                 verifier: Verifier::new(jwt)?,
                 sources: jwt.sources,
                 query_parameter: jwt.query_parameter.clone(),
-            },
+            })
         };
-        Ok(Self { proof })
+        Ok(Self {
+            ways: settings.ways.clone(),
+            tokens: settings.jwt.as_ref().map(reader).transpose()?,
+        })
     }
 
     /// Who an upgrade request comes from.
@@ -139,36 +141,27 @@ impl Auth {
     /// Who an upgrade request with this query (what follows `?`, still encoded) and these offered subprotocols is.
     fn identify<'a>(
         &self,
-        query: Option<&str>,
+        query: Option<&'a str>,
         subprotocols: impl IntoIterator<Item = &'a str>,
     ) -> Result<Identified, AuthError> {
         let query = query.unwrap_or_default();
-        match &self.proof {
-            Proof::None => claimed_user(query).map(Identified::Known),
-            Proof::Jwt {
-                verifier,
-                sources,
-                query_parameter,
-            } => {
-                let mut tokens = Tokens::default();
-                if sources.query {
-                    form_urlencoded::parse(query.as_bytes())
-                        .filter(|(name, _)| name == query_parameter)
-                        .for_each(|(_, token)| tokens.found(token));
-                }
-                if sources.subprotocol {
-                    subprotocols
-                        .into_iter()
-                        .filter_map(|offered| offered.strip_prefix(SUBPROTOCOL_TOKEN_PREFIX))
-                        .for_each(|token| tokens.found(Cow::Borrowed(token)));
-                }
-                match tokens.only()? {
-                    Some(token) => verify(verifier, &token).map(Identified::Known),
-                    None if sources.first_message => Ok(Identified::FirstMessage),
-                    None => Err(AuthError::NoToken),
+        let mut subprotocols = subprotocols.into_iter();
+        for way in &self.ways {
+            match way {
+                config::Way::None => return claimed_user(query).map(Identified::Known),
+                config::Way::Jwt => {
+                    if let Some(reader) = &self.tokens
+                        && let Some(token) = reader.find(query, &mut subprotocols)?
+                    {
+                        return reader.verify(&token).map(Identified::Known);
+                    }
                 }
             }
         }
+        if self.first_message_reader().is_some() {
+            return Ok(Identified::FirstMessage);
+        }
+        Err(AuthError::NoToken)
     }
 
     /// Who a connection is that was to say so by its first message: a token, or `{"token":"…"}`.
@@ -176,12 +169,60 @@ impl Auth {
     /// # Errors
     /// Why it is not believed; the connection is to be closed.
     pub(crate) fn first_message(&self, text: &str) -> Result<Identity, AuthError> {
-        match &self.proof {
-            Proof::Jwt {
-                verifier, sources, ..
-            } if sources.first_message => verify(verifier, &token_in_message(text)?),
-            Proof::None | Proof::Jwt { .. } => Err(AuthError::NotAsked),
+        let reader = self.first_message_reader().ok_or(AuthError::NotAsked)?;
+        reader.verify(&token_in_message(text)?)
+    }
+
+    /// Which channel a token opens.
+    ///
+    /// # Errors
+    /// Why it is not believed.
+    pub(crate) fn channel_token(&self, token: &str) -> Result<ChannelGrant, AuthError> {
+        let reader = self.tokens.as_ref().ok_or(AuthError::NotAsked)?;
+        reader
+            .verifier
+            .verify_channel(token, now())
+            .map_err(AuthError::Token)
+    }
+
+    /// What reads tokens in first messages, where they are looked for there.
+    fn first_message_reader(&self) -> Option<&TokenReader> {
+        let is_jwt = |way: &config::Way| matches!(way, config::Way::Jwt);
+        let reader = self.tokens.as_ref()?;
+        (reader.sources.first_message && self.ways.iter().any(is_jwt)).then_some(reader)
+    }
+}
+
+impl TokenReader {
+    /// The one token of an upgrade request.
+    fn find<'a>(
+        &self,
+        query: &'a str,
+        subprotocols: &mut dyn Iterator<Item = &'a str>,
+    ) -> Result<Option<Cow<'a, str>>, AuthError> {
+        let mut tokens = Tokens::default();
+        if self.sources.query {
+            form_urlencoded::parse(query.as_bytes())
+                .filter(|(name, _)| *name == self.query_parameter)
+                .for_each(|(_, token)| tokens.found(token));
         }
+        if self.sources.subprotocol {
+            subprotocols
+                .filter_map(|offered| offered.strip_prefix(SUBPROTOCOL_TOKEN_PREFIX))
+                .for_each(|token| tokens.found(Cow::Borrowed(token)));
+        }
+        tokens.only()
+    }
+
+    fn verify(&self, token: &str) -> Result<Identity, AuthError> {
+        let verified = self
+            .verifier
+            .verify(token, now())
+            .map_err(AuthError::Token)?;
+        Ok(Identity {
+            user: Some(verified.user),
+            expires_at: Some(verified.expires_at),
+        })
     }
 }
 
@@ -254,15 +295,11 @@ fn token_in_message(text: &str) -> Result<Cow<'_, str>, AuthError> {
     Ok(message.token)
 }
 
-fn verify(verifier: &Verifier, token: &str) -> Result<Identity, AuthError> {
-    let now = SystemTime::now()
+/// The time since 1970.
+fn now() -> Duration {
+    SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or(Duration::ZERO);
-    let verified = verifier.verify(token, now).map_err(AuthError::Token)?;
-    Ok(Identity {
-        user: Some(verified.user),
-        expires_at: Some(verified.expires_at),
-    })
+        .unwrap_or(Duration::ZERO)
 }
 
 #[cfg(test)]

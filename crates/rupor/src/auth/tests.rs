@@ -16,7 +16,7 @@ fn jwt(query: bool, subprotocol: bool, first_message: bool) -> Auth {
         algorithm: JwtAlgorithm::Hs256,
         key: Secret::new(SECRET),
     };
-    let settings = config::Auth::Jwt(Jwt {
+    let settings = config::Auth::jwt(Jwt {
         keys: vec![key],
         sources: JwtSources {
             query,
@@ -51,7 +51,7 @@ fn user(outcome: Result<Identified, AuthError>) -> Result<Option<String>, AuthEr
 
 #[test]
 fn demo_believes_the_query() {
-    let auth = Auth::new(&config::Auth::None).expect("nothing to check");
+    let auth = Auth::new(&config::Auth::none()).expect("nothing to check");
     for (query, expected) in [
         (None, Ok(None)),
         (Some(""), Ok(None)),

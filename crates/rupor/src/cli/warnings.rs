@@ -1,6 +1,6 @@
 //! What is worth a loud line at the start of `serve`: settings that are taken and that are dangerous.
 
-use crate::config::{Auth, Config, InletAddress};
+use crate::config::{Config, InletAddress, Way};
 
 /// The warnings for a configuration, each a sentence that names the option.
 pub(super) fn of(config: &Config) -> Vec<String> {
@@ -11,7 +11,7 @@ pub(super) fn of(config: &Config) -> Vec<String> {
         .filter(|address| !address.ip().is_loopback())
         .map(ToString::to_string)
         .collect();
-    if matches!(config.auth, Auth::None) {
+    if matches!(config.auth.ways[..], [Way::None]) {
         warnings.push(if public.is_empty() {
             "auth = \"none\": ?user=NAME is believed, whoever reaches this server can be anybody".to_owned()
         } else {

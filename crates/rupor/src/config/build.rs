@@ -1,12 +1,12 @@
 //! From texts to the checked [`Config`]: every rule that a value or a combination of values must keep to.
 
 mod auth;
+mod channels;
 
 use super::error::{ConfigError, Problem};
 use super::source::{Layer, Located, Table, Value};
 use super::types::{
-    Application, ApplicationRule, Auth, ChannelRule, Config, LogFormat, Mode, Origins, TlsFiles,
-    WhenSlow, Who,
+    Application, ApplicationRule, Auth, Config, LogFormat, Mode, Origins, TlsFiles,
 };
 use super::{Secret, calls, deflate, limits, parse, php};
 use std::fs::File;
@@ -32,12 +32,13 @@ pub(crate) fn config(mode: Mode, layer: &Layer) -> Result<Config, ConfigError> {
         workers: workers(&values)?,
         tls: tls(&values)?,
         http2: values.optional("tls.http2", parse::switch)?.unwrap_or(true),
-        auth: Auth::None,
+        auth: Auth::none(),
         origins: match mode {
             Mode::Demo | Mode::Echo => Origins::Loopback,
             Mode::Serve => Origins::SameHostAnd(values.each("origin", parse::origin)?),
         },
-        channels: channels(mode, &values)?,
+        channels: channels::rules(mode, &values)?,
+        explain: values.optional("explain", parse::switch)?.unwrap_or(false),
         applications: Vec::new(),
         php: php::php(&values)?,
         fpm: calls::fpm(&values)?,
@@ -65,17 +66,7 @@ pub(crate) fn config(mode: Mode, layer: &Layer) -> Result<Config, ConfigError> {
         publish_bytes_max: values.limit("limits.publish_bytes_max")?,
         publish_batch_max: values.limit("limits.publish_batch_max")?,
         inlet_connections_max: values.limit("limits.inlet_connections_max")?,
-        hub: rupor_hub::Limits {
-            channels_max: values.limit("limits.channels_max")?,
-            subscriptions_per_connection_max: values
-                .limit("limits.subscriptions_per_connection_max")?,
-            connections_per_user_max: values.limit("limits.connections_per_user_max")?,
-            connections_per_cookie_max: values.limit("limits.connections_per_cookie_max")?,
-            cookie_bytes_max: values.limit("limits.cookie_bytes_max")?,
-            users_per_publication_max: values.limit("limits.users_per_publication_max")?,
-            // How long names may be is between sites and clients (docs/reference), not for one node to say.
-            ..rupor_hub::Limits::default()
-        },
+        hub: hub_limits(&values)?,
         identify_deadline: values
             .limit("limits.identify_deadline_ms")
             .map(milliseconds)?,
@@ -89,12 +80,27 @@ pub(crate) fn config(mode: Mode, layer: &Layer) -> Result<Config, ConfigError> {
     config.applications = applications(&values, &config)?;
     // Last, so that a slip in the file is named before what the file lacks.
     if mode == Mode::Serve {
-        config.auth = auth::auth(&values)?;
+        config.auth = auth::auth(&values, channels::ask_tokens(&config.channels))?;
+        channels::check(&values, &config)?;
     }
     if mode == Mode::Demo {
         demo_stays_on_loopback(&values, &config)?;
     }
     Ok(config)
+}
+
+fn hub_limits(values: &Values<'_>) -> Result<rupor_hub::Limits, ConfigError> {
+    Ok(rupor_hub::Limits {
+        channels_max: values.limit("limits.channels_max")?,
+        subscriptions_per_connection_max: values
+            .limit("limits.subscriptions_per_connection_max")?,
+        connections_per_user_max: values.limit("limits.connections_per_user_max")?,
+        connections_per_cookie_max: values.limit("limits.connections_per_cookie_max")?,
+        cookie_bytes_max: values.limit("limits.cookie_bytes_max")?,
+        users_per_publication_max: values.limit("limits.users_per_publication_max")?,
+        // How long names may be is between sites and clients (docs/reference), not for one node to say.
+        ..rupor_hub::Limits::default()
+    })
 }
 
 /// Reads values out of a layer.
@@ -292,51 +298,6 @@ fn log_filter(values: &Values<'_>) -> Result<String, ConfigError> {
         )),
     })?;
     Ok(filter.unwrap_or_else(|| "info".to_owned()))
-}
-
-fn channels(mode: Mode, values: &Values<'_>) -> Result<Vec<ChannelRule>, ConfigError> {
-    if mode != Mode::Serve {
-        return Ok(vec![ChannelRule {
-            name: "*".to_owned(),
-            subscribe: Who::Anyone,
-            publish: Who::Anyone,
-            slow: WhenSlow::Disconnect,
-        }]);
-    }
-    let who = |table: &Table, key: &str| match table.field(key) {
-        None => Ok(Who::Nobody),
-        Some(located) => located.parse(|text| {
-            let choices = [
-                ("anyone", Who::Anyone),
-                ("users", Who::Users),
-                ("nobody", Who::Nobody),
-            ];
-            parse::choice(text, &choices)
-        }),
-    };
-    let slow = |table: &Table| match table.field("slow") {
-        None => Ok(WhenSlow::Disconnect),
-        Some(located) => located.parse(|text| {
-            let choices = [
-                ("disconnect", WhenSlow::Disconnect),
-                ("drop-newest", WhenSlow::DropNewest),
-                ("drop-oldest", WhenSlow::DropOldest),
-                ("latest", WhenSlow::Latest),
-            ];
-            parse::choice(text, &choices)
-        }),
-    };
-    let rule = |table: &Table| {
-        Ok(ChannelRule {
-            name: table
-                .required("name", "name = \"news\"")?
-                .parse(parse::channel_rule)?,
-            subscribe: who(table, "subscribe")?,
-            publish: who(table, "publish")?,
-            slow: slow(table)?,
-        })
-    };
-    values.tables("channel").iter().map(rule).collect()
 }
 
 fn applications(values: &Values<'_>, config: &Config) -> Result<Vec<ApplicationRule>, ConfigError> {

@@ -26,5 +26,5 @@ pub(crate) use secret::Secret;
 pub(crate) use types::{
     Application, ApplicationRule, Auth, CallConfig, CallEvent, ChannelRule, Config, FailedEvent,
     FpmAddress, FpmConfig, InletAddress, Jwt, JwtAlgorithm, JwtKey, JwtSources, LogFormat, Mode,
-    Origins, PhpConfig, PhpKey, TlsFiles, WebhookConfig, WhenSlow, Who,
+    Origins, PhpConfig, PhpKey, TlsFiles, Way, WebhookConfig, WhenSlow, Who,
 };

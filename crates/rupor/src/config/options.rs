@@ -181,12 +181,12 @@ const CHANNEL_FIELDS: &[Field] = &[
     Field {
         key: "subscribe",
         shape: Shape::Text,
-        help: "who may subscribe: `anyone`, `users` (a connection with a user) or `nobody` (default)",
+        help: "who may subscribe: `anyone`, `users` (a connection with a user), `token` (who shows a token for the channel that a `[[jwt]]` key signed: docs/reference/rupor-v1.md) or `nobody` (default)",
     },
     Field {
         key: "publish",
         shape: Shape::Text,
-        help: "who may publish from a browser: `anyone`, `users` or `nobody` (default)",
+        help: "who may publish from a browser: `anyone`, `users`, `token` or `nobody` (default)",
     },
     Field {
         key: "slow",
@@ -384,6 +384,17 @@ static OPTIONS: &[Definition] = &[
         help: "Rights of browsers in the channels of that name, and what becomes of publications at slow readers. The first rule \
                that matches decides. Repeatable",
         example: "[[channel]]\nname = \"news\"\nsubscribe = \"anyone\"",
+    },
+    Definition {
+        key: "explain",
+        shape: Shape::Switch,
+        form: "true|false",
+        default: Default::PerMode("true", "false", ""),
+        modes: GATEWAY,
+        section: BROWSERS,
+        help: "Whether a client that is refused is told which rule refused it, and where that stands in the configuration. For \
+               development: it shows your rules to everybody. The log says it in any case",
+        example: "",
     },
     Definition {
         key: "application",

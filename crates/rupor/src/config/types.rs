@@ -38,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) origins: Origins,
     /// Who may subscribe to and publish in which channel; the first rule that matches decides, none: nobody may.
     pub(crate) channels: Vec<ChannelRule>,
+    /// Whether a client that is refused hears which rule refused it.
+    pub(crate) explain: bool,
     /// What answers on which path; the longest matching rule decides, none: nothing answers and browsers only listen.
     pub(crate) applications: Vec<ApplicationRule>,
     /// What runs handlers in PHP; `None`: there are none.
@@ -96,11 +98,39 @@ pub(crate) struct TlsFiles {
 
 /// How a connection proves who it is.
 #[derive(Debug, Clone)]
-pub(crate) enum Auth {
+pub(crate) struct Auth {
+    /// In their order: the first that finds what it looks for decides.
+    pub(crate) ways: Vec<Way>,
+    /// The keys of tokens and how they are read: those of identities, and those of channels.
+    pub(crate) jwt: Option<Jwt>,
+}
+
+/// A way to prove who one is.
+#[derive(Debug, Clone)]
+pub(crate) enum Way {
     /// Nobody proves anything: `?user=` is believed. Demo mode, and `auth = "none"`.
     None,
-    /// A JSON Web Token.
-    Jwt(Jwt),
+    /// A JSON Web Token, by the settings of [`Auth::jwt`].
+    Jwt,
+}
+
+impl Auth {
+    /// Nobody proves anything.
+    pub(crate) fn none() -> Self {
+        Self {
+            ways: vec![Way::None],
+            jwt: None,
+        }
+    }
+
+    /// By tokens only.
+    #[cfg(test)]
+    pub(crate) fn jwt(jwt: Jwt) -> Self {
+        Self {
+            ways: vec![Way::Jwt],
+            jwt: Some(jwt),
+        }
+    }
 }
 
 /// Settings of JWT identity.
@@ -189,6 +219,8 @@ pub(crate) enum Who {
     Nobody,
     /// A connection with a user.
     Users,
+    /// Whoever shows a token for the channel.
+    Token,
     /// Everybody.
     Anyone,
 }
@@ -218,6 +250,8 @@ pub(crate) struct ChannelRule {
     pub(crate) publish: Who,
     /// What becomes of publications at slow readers.
     pub(crate) slow: WhenSlow,
+    /// Where it was written, for whoever is refused by it.
+    pub(crate) place: String,
 }
 
 /// An application and where it answers.

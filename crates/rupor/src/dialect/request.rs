@@ -43,13 +43,19 @@ pub(crate) struct Request<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Asked<'a> {
     /// To listen to a channel.
-    Subscribe(Cow<'a, str>),
+    Subscribe {
+        channel: Cow<'a, str>,
+        /// What lets it.
+        token: Option<Cow<'a, str>>,
+    },
     /// To listen no longer.
     Unsubscribe(Cow<'a, str>),
     /// To publish in a channel.
     Publish {
         channel: Cow<'a, str>,
         text: Cow<'a, str>,
+        /// What lets it.
+        token: Option<Cow<'a, str>>,
     },
     /// Whether the gateway is there.
     Ping,

@@ -162,6 +162,7 @@ impl<'a> Wire<'a> {
             ("message", message.is_some()),
             ("token", token.is_some()),
         ];
+        let may_have_token = matches!(&*kind, "subscribe" | "publish");
         let needed: &[&str] = match &*kind {
             "subscribe" | "unsubscribe" => &["channel"],
             "publish" => &["channel", "message"],
@@ -174,7 +175,8 @@ impl<'a> Wire<'a> {
             }
         };
         for (field, is_given) in given {
-            if is_given && !needed.contains(&field) {
+            let is_known = needed.contains(&field) || (may_have_token && field == "token");
+            if is_given && !is_known {
                 let text = format!("{kind} has no field {field}: leave it out");
                 return Err(bad(id, "unknown_field", text));
             }
@@ -188,11 +190,12 @@ impl<'a> Wire<'a> {
         }
         let channel = channel.unwrap_or_default();
         let asked = match &*kind {
-            "subscribe" => Asked::Subscribe(channel),
+            "subscribe" => Asked::Subscribe { channel, token },
             "unsubscribe" => Asked::Unsubscribe(channel),
             "publish" => Asked::Publish {
                 channel,
                 text: message_text(message),
+                token,
             },
             "send" => Asked::ApplicationText(message_text(message)),
             "auth" => Asked::Auth(token.unwrap_or_default()),

@@ -4,7 +4,8 @@
 //! neither, so what a page's author must be able to tell apart is said again by close codes where the connection gets
 //! that far.
 
-use super::rules::{Right, allows};
+use super::rights::{self, Wish};
+use super::rules::Right;
 use super::{Gateway, PublishError};
 use crate::auth::origin::{Hosts, Origins};
 use crate::auth::{Auth, Identified, Identity, is_token_subprotocol};
@@ -199,16 +200,16 @@ impl Admission {
             if channels.len() >= limits.subscriptions_per_connection_max {
                 return Err(refusal(400, Refused::TooManySubscriptions));
             }
-            if let Some(identity) = identity
-                && !allows(
-                    &settings.channels,
-                    Right::Subscribe,
-                    &channel,
-                    identity.user.as_deref(),
-                )
-            {
-                let reason = format!("the channel {channel} is not for this connection");
-                return Err(Refusal::new(403, reason));
+            if let Some(identity) = identity {
+                let wish = Wish {
+                    right: Right::Subscribe,
+                    channel: &channel,
+                    user: identity.user.as_deref(),
+                    token: None,
+                };
+                rights::check(&self.gateway, &self.auth, wish).map_err(|forbidden| {
+                    Refusal::new(403, format!("{channel}: {}", forbidden.0))
+                })?;
             }
             channels.push(channel.into());
         }

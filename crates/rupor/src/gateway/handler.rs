@@ -12,7 +12,8 @@ use super::close::{
 };
 use super::conversation::Talk;
 use super::effects::{channel_of, topic_of_all};
-use super::rules::{Right, allows};
+use super::rights::{self, Forbidden, Wish};
+use super::rules::Right;
 use super::{Admitted, Change, ConnectionId, Gateway, Publish, PublishError, Target, hub_id};
 use crate::auth::{Auth, AuthError, Identity};
 use crate::dialect::{self, Answer, Asked, Id};
@@ -231,7 +232,10 @@ impl WorkerHandler {
         state.user = identity.user;
         state.expires_at = identity.expires_at;
         let number = hub_id(connection.id());
-        let may = |channel: &Arc<str>| self.check(Right::Subscribe, channel, state, number).is_ok();
+        let may = |channel: &Arc<str>| {
+            self.check(Right::Subscribe, channel, None, state, number)
+                .is_ok()
+        };
         let entered = if entry.channels.iter().all(may) {
             self.enter(connection, state, &mut entry)
         } else {
@@ -258,8 +262,9 @@ impl WorkerHandler {
         let number = hub_id(connection.id());
         let mut answer = |answer| Self::answer(connection, state.kind, &answer, id);
         match asked {
-            Asked::Subscribe(channel) => {
-                self.check(Right::Subscribe, &channel, state, number)?;
+            Asked::Subscribe { channel, token } => {
+                let token = token.as_deref();
+                self.check(Right::Subscribe, &channel, token, state, number)?;
                 let subscribed = Answer::Subscribed { channel: &channel };
                 let frame = frame_of(state.kind, &subscribed, id);
                 if !gateway.change(number, &channel, Change::Subscribe, frame)? {
@@ -273,8 +278,13 @@ impl WorkerHandler {
                     answer(unsubscribed);
                 }
             }
-            Asked::Publish { channel, text } => {
-                self.check(Right::Publish, &channel, state, number)?;
+            Asked::Publish {
+                channel,
+                text,
+                token,
+            } => {
+                let token = token.as_deref();
+                self.check(Right::Publish, &channel, token, state, number)?;
                 let target = Target::Channel(channel.into());
                 let publish = Publish {
                     target,
@@ -302,20 +312,20 @@ impl WorkerHandler {
         &self,
         right: Right,
         channel: &str,
+        token: Option<&str>,
         state: &State,
         connection: ConnectionId,
     ) -> Result<(), Denied> {
-        let rules = &self.gateway.settings().channels;
         // Handlers may have said later who it is.
         let known_later = || self.gateway.user_of(connection);
         let user = state.user.clone().or_else(known_later);
-        if allows(rules, right, channel, user.as_deref()) {
-            return Ok(());
-        }
-        Err(match right {
-            Right::Subscribe => Denied::Subscribe,
-            Right::Publish => Denied::Publish,
-        })
+        let wish = Wish {
+            right,
+            channel,
+            user: user.as_deref(),
+            token,
+        };
+        rights::check(&self.gateway, &self.auth, wish).map_err(Denied::Rule)
     }
 
     fn to_outlet(
@@ -495,8 +505,7 @@ fn frame_of(kind: Kind, answer: &Answer<'_>, id: Option<&Id>) -> Option<Frame> {
 #[derive(Debug)]
 enum Denied {
     Unidentified,
-    Subscribe,
-    Publish,
+    Rule(Forbidden),
     NoApplication,
     Gateway(PublishError),
 }
@@ -511,7 +520,7 @@ impl Denied {
     fn code(&self) -> &'static str {
         match self {
             Self::Unidentified => UNAUTHORIZED.name,
-            Self::Subscribe | Self::Publish => FORBIDDEN.name,
+            Self::Rule(_) => FORBIDDEN.name,
             Self::NoApplication => "no_application",
             Self::Gateway(error) => error.code(),
         }
@@ -520,12 +529,7 @@ impl Denied {
     fn text(&self) -> String {
         match self {
             Self::Unidentified => "say who you are first: send auth with a token".to_owned(),
-            Self::Subscribe => {
-                "the configuration does not let this connection listen there".to_owned()
-            }
-            Self::Publish => {
-                "the configuration does not let this connection publish there".to_owned()
-            }
+            Self::Rule(forbidden) => forbidden.0.clone(),
             Self::NoApplication => "no application answers on this path".to_owned(),
             Self::Gateway(error) => error.to_string(),
         }

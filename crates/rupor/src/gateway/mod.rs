@@ -18,6 +18,7 @@ mod effects;
 mod error;
 mod handler;
 pub(crate) mod patience;
+mod rights;
 mod rules;
 mod settings;
 mod types;
@@ -27,6 +28,7 @@ pub(crate) use clock::Clock;
 pub(crate) use close::OVERLOADED;
 pub(crate) use error::PublishError;
 pub(crate) use handler::WorkerHandler;
+use rules::Right;
 pub(crate) use rules::path_match;
 pub(crate) use rupor_hub::{ConnectionId, Target};
 pub(crate) use settings::Settings;
@@ -60,6 +62,7 @@ struct Counters {
     publications_refused: AtomicU64,
     dropped_no_application: AtomicU64,
     dropped_unidentified: AtomicU64,
+    forbidden: [AtomicU64; 2],
 }
 
 /// What is done to a subscription.
@@ -238,7 +241,18 @@ impl Gateway {
             publications_refused: load(&counters.publications_refused),
             dropped_no_application: load(&counters.dropped_no_application),
             dropped_unidentified: load(&counters.dropped_unidentified),
+            forbidden: counters.forbidden.each_ref().map(load),
         }
+    }
+
+    /// Counts what a rule of a channel refused.
+    fn count_forbidden(&self, right: Right) {
+        let [subscribe, publish] = &self.counters.forbidden;
+        let counter = match right {
+            Right::Subscribe => subscribe,
+            Right::Publish => publish,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What it was made with.

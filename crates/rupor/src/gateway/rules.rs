@@ -14,24 +14,49 @@ pub(crate) enum Right {
     Publish,
 }
 
+/// What the rules say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Decision<'r> {
+    /// It may.
+    Allowed,
+    /// It may, with a token.
+    Token(&'r ChannelRule),
+    /// It may not, by this rule; `None`: no rule is about the channel.
+    Refused(Option<&'r ChannelRule>),
+}
+
 /// Whether a connection may: the first rule whose name matches decides; where none does nobody may.
-pub(crate) fn allows(
-    rules: &[ChannelRule],
+pub(crate) fn decide<'r>(
+    rules: &'r [ChannelRule],
     right: Right,
     channel: &str,
     user: Option<&str>,
-) -> bool {
+) -> Decision<'r> {
     let Some(rule) = rules.iter().find(|rule| matches(&rule.name, channel, user)) else {
-        return false;
+        return Decision::Refused(None);
     };
-    let who = match right {
-        Right::Subscribe => rule.subscribe,
-        Right::Publish => rule.publish,
-    };
-    match who {
-        Who::Nobody => false,
-        Who::Users => user.is_some(),
-        Who::Anyone => true,
+    match (right.who(rule), user) {
+        (Who::Anyone, _) | (Who::Users, Some(_)) => Decision::Allowed,
+        (Who::Token, _) => Decision::Token(rule),
+        (Who::Users, None) | (Who::Nobody, _) => Decision::Refused(Some(rule)),
+    }
+}
+
+impl Right {
+    /// What it is called in a sentence, and in the configuration.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Subscribe => "subscribe",
+            Self::Publish => "publish",
+        }
+    }
+
+    /// Who has it by a rule.
+    pub(crate) fn who(self, rule: &ChannelRule) -> Who {
+        match self {
+            Self::Subscribe => rule.subscribe,
+            Self::Publish => rule.publish,
+        }
     }
 }
 
@@ -67,7 +92,7 @@ fn matches_anybody(pattern: &str, channel: &str) -> bool {
 /// Invariant: of one rule with `{user}` a channel is covered for one user only, whatever characters names are made of.
 /// `*` after `{user}` therefore does not stand for the character before it: where `x:{user}:*` covers `x:a:b:c`, that is
 /// for the user `a:b`, not for `a`. Without it whoever calls himself `a` would hear what is for `a:b`.
-fn matches(pattern: &str, channel: &str, user: Option<&str>) -> bool {
+pub(crate) fn matches(pattern: &str, channel: &str, user: Option<&str>) -> bool {
     let (pattern, any_rest) = match pattern.strip_suffix('*') {
         Some(pattern) => (pattern, true),
         None => (pattern, false),
@@ -110,7 +135,7 @@ pub(crate) fn path_match(pattern: &str, path: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Right, allows, matches, path_match, when_slow};
+    use super::{Decision, Right, decide, matches, path_match, when_slow};
     use crate::config::{ChannelRule, WhenSlow, Who};
 
     #[test]
@@ -185,6 +210,7 @@ mod tests {
             subscribe: Who::Nobody,
             publish: Who::Nobody,
             slow,
+            place: String::new(),
         };
         let rules = [
             rule("prices", WhenSlow::Latest),
@@ -217,20 +243,29 @@ mod tests {
             subscribe,
             publish,
             slow: WhenSlow::Disconnect,
+            place: format!("the line of {name}"),
         };
         let rules = [
             rule("news", Who::Anyone, Who::Nobody),
             rule("team*", Who::Users, Who::Users),
             rule("*", Who::Nobody, Who::Anyone),
         ];
-        let may = |right, channel, user| allows(&rules, right, channel, user);
+        let may = |right, channel, user| {
+            matches!(decide(&rules, right, channel, user), Decision::Allowed)
+        };
         assert!(may(Right::Subscribe, "news", None));
         assert!(!may(Right::Publish, "news", Some("anna")));
         assert!(!may(Right::Subscribe, "team1", None));
         assert!(may(Right::Subscribe, "team1", Some("anna")));
         assert!(may(Right::Publish, "team1", Some("anna")));
         assert!(!may(Right::Subscribe, "other", Some("anna")));
-        assert!(!allows(&[], Right::Subscribe, "news", Some("anna")));
+        let none = decide(&[], Right::Subscribe, "news", Some("anna"));
+        assert!(matches!(none, Decision::Refused(None)));
+        let refused = decide(&rules, Right::Publish, "news", Some("anna"));
+        assert!(matches!(refused, Decision::Refused(Some(rule)) if rule.name == "news"));
+        let rules = [rule("private-*", Who::Token, Who::Nobody)];
+        let asked = decide(&rules, Right::Subscribe, "private-1", Some("anna"));
+        assert!(matches!(asked, Decision::Token(rule) if rule.name == "private-*"));
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     /// Who may subscribe to and publish in which channel; the first rule that matches decides.
     pub(crate) channels: Vec<ChannelRule>,
+    /// Whether a client that is refused hears which rule refused it.
+    pub(crate) explain: bool,
     /// What answers on which path; the longest rule that matches decides.
     pub(crate) applications: Vec<ApplicationRule>,
     /// What runs handlers in PHP.
@@ -38,6 +40,7 @@ impl Default for Settings {
         Self {
             limits: Limits::default(),
             channels: Vec::new(),
+            explain: false,
             applications: Vec::new(),
             php: None,
             calls: Vec::new(),
@@ -58,6 +61,7 @@ impl Settings {
         Self {
             limits: config.hub.clone(),
             channels: config.channels.clone(),
+            explain: config.explain,
             applications: config.applications.clone(),
             php: config.php.clone().map(Php::new).map(Arc::new),
             calls: fpm.into_iter().chain(webhook).map(Arc::new).collect(),

@@ -4,6 +4,7 @@
 
 mod admission;
 mod applications;
+mod channels;
 mod order;
 mod publish;
 mod reference;
@@ -39,7 +40,7 @@ struct Site {
 
 impl Site {
     fn start() -> Self {
-        Self::with(settings(), &config::Auth::None, Limits::default())
+        Self::with(settings(), &config::Auth::none(), Limits::default())
     }
 
     fn with(settings: Settings, auth: &config::Auth, limits: Limits) -> Self {
@@ -148,6 +149,7 @@ fn settings() -> Settings {
         subscribe,
         publish,
         slow: WhenSlow::Disconnect,
+        place: format!("rupor.toml:1: {name}"),
     };
     let application = |path: &str, application, subprotocols: &[&str]| ApplicationRule {
         path: path.to_owned(),
@@ -160,6 +162,7 @@ fn settings() -> Settings {
             rule("lobby", Who::Anyone, Who::Users),
             rule("team:*", Who::Users, Who::Nobody),
             rule("inbox:{user}", Who::Users, Who::Nobody),
+            rule("private-*", Who::Token, Who::Token),
             rule("*", Who::Anyone, Who::Nobody),
         ],
         applications: vec![
@@ -184,7 +187,7 @@ fn channel(name: &str) -> Target {
 
 /// Identity by a token in the first message.
 fn first_message() -> config::Auth {
-    config::Auth::Jwt(Jwt {
+    config::Auth::jwt(Jwt {
         keys: vec![JwtKey {
             id: None,
             algorithm: JwtAlgorithm::Hs256,
@@ -203,13 +206,26 @@ fn first_message() -> config::Auth {
     })
 }
 
-/// A token of this user that ends in so many seconds.
-fn token(user: &str, seconds: u64) -> String {
-    let exp = super::Clock::system().now_ms() / 1000 + seconds;
+/// A token with these claims that ends in a minute.
+fn channel_token(claims: &serde_json::Value) -> String {
+    let mut claims = claims.clone();
+    if claims.get("exp").is_none() {
+        claims["exp"] = (super::Clock::system().now_ms() / 1000 + 60).into();
+    }
+    signed(&claims)
+}
+
+fn signed(claims: &serde_json::Value) -> String {
     jsonwebtoken::encode(
         &jsonwebtoken::Header::default(),
-        &serde_json::json!({"sub": user, "exp": exp}),
+        claims,
         &jsonwebtoken::EncodingKey::from_secret(TOKEN_KEY.as_bytes()),
     )
     .unwrap()
+}
+
+/// A token of this user that ends in so many seconds.
+fn token(user: &str, seconds: u64) -> String {
+    let exp = super::Clock::system().now_ms() / 1000 + seconds;
+    signed(&serde_json::json!({"sub": user, "exp": exp}))
 }

@@ -67,4 +67,6 @@ pub(crate) struct Counts {
     pub(crate) dropped_no_application: u64,
     /// Messages of browsers dropped since the start because the connection had not said who it is.
     pub(crate) dropped_unidentified: u64,
+    /// Subscriptions and publications of browsers refused since the start by a rule of a channel.
+    pub(crate) forbidden: [u64; 2],
 }

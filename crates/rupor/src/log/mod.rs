@@ -1,6 +1,9 @@
 //! Log lines on standard error. Text that came from a peer passes through [`peer`] before it is logged.
 
+mod sparing;
 mod writer;
+
+pub(crate) use sparing::Sparing;
 
 use crate::config::LogFormat;
 use tracing_subscriber::EnvFilter;

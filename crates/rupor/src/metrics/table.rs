@@ -301,6 +301,14 @@ pub(super) static METRICS: &[Metric] = &[
             )
         },
     ),
+    counter(
+        "forbidden",
+        "What browsers asked for and a [[channel]] rule refused; at an upgrade, too",
+        |s| {
+            let [subscribe, publish] = s.gateway.forbidden;
+            by("right", [("subscribe", subscribe), ("publish", publish)])
+        },
+    ),
     gauge(
         "inlet_connections",
         "Connections to the line inlets now",

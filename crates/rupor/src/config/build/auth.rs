@@ -4,7 +4,7 @@ use super::{Values, read_key_file, without_line_end};
 use crate::auth::key::{KeyError, VerifyingKey};
 use crate::config::error::{ConfigError, Problem};
 use crate::config::source::Table;
-use crate::config::types::{Auth, Jwt, JwtAlgorithm, JwtKey, JwtSources};
+use crate::config::types::{Auth, Jwt, JwtAlgorithm, JwtKey, JwtSources, Way};
 use crate::config::{Secret, parse};
 use std::time::Duration;
 
@@ -26,26 +26,33 @@ const ALGORITHMS: &[(&str, JwtAlgorithm)] = &[
     ("EdDSA", JwtAlgorithm::EdDsa),
 ];
 
-/// What `serve` asks a connection for. Nothing at all must be said explicitly.
-pub(super) fn auth(values: &Values<'_>) -> Result<Auth, ConfigError> {
+/// What `serve` asks a connection for. Nothing at all must be said explicitly. `for_channels`: whether a rule of a channel
+/// looks at tokens.
+pub(super) fn auth(values: &Values<'_>, for_channels: bool) -> Result<Auth, ConfigError> {
     let said = values.located("auth");
     let none = said
         .map(|located| located.parse(|text| parse::choice(text, &[("jwt", false), ("none", true)])))
         .transpose()?;
     let keys = values.tables("jwt");
     match (none, keys.first()) {
-        (Some(true), None) => Ok(Auth::None),
-        (Some(true), Some(key)) => Err(Problem::new(
+        (Some(true), Some(key)) if !for_channels => Err(Problem::new(
             "there is a JWT key, but auth is \"none\"",
-            "leave one of them out: with `none` no token is looked at",
+            "leave one of them out: with `none` no token is looked at, but for channels with subscribe = \"token\"",
         )
         .at(&key.origin)),
+        (Some(true), key) => Ok(Auth {
+            jwt: key.map(|_| jwt(values, keys)).transpose()?,
+            ..Auth::none()
+        }),
         (Some(false) | None, None) => Err(ConfigError::Conflict(Problem::new(
             "nothing says how a connection proves who it is (option `auth`)",
             "give a key: [[jwt]] in rupor.toml or --jwt algorithm=HS256,key_file=FILE. Or say auth = \"none\" \
              (--auth none) if anybody may be anybody",
         ))),
-        (Some(false) | None, Some(_)) => jwt(values, keys).map(Auth::Jwt),
+        (Some(false) | None, Some(_)) => Ok(Auth {
+            ways: vec![Way::Jwt],
+            jwt: Some(jwt(values, keys)?),
+        }),
     }
 }
 

@@ -17,7 +17,10 @@ fn every_request_is_read() {
     let cases = [
         (
             r#"{"type":"subscribe","channel":"a"}"#,
-            Asked::Subscribe("a".into()),
+            Asked::Subscribe {
+                channel: "a".into(),
+                token: None,
+            },
         ),
         (
             r#"{"type":"unsubscribe","channel":"a"}"#,
@@ -28,6 +31,7 @@ fn every_request_is_read() {
             Asked::Publish {
                 channel: "a".into(),
                 text: "x\n".into(),
+                token: None,
             },
         ),
         (

@@ -105,7 +105,10 @@ fn channels_of_the_address_are_checked_against_the_rules() {
     let (status, text) = refused(&site, "/?channel=staff", none);
     assert_eq!(
         (status, text.trim()),
-        (403, "the channel staff is not for this connection")
+        (
+            403,
+            "staff: the configuration does not let this connection listen there"
+        )
     );
 }
 
@@ -114,7 +117,7 @@ fn channels_of_the_address_have_limits() {
     let mut settings = settings();
     settings.limits.subscriptions_per_connection_max = 3;
     settings.limits.channels_max = 4;
-    let site = Site::with(settings, &config::Auth::None, Limits::default());
+    let site = Site::with(settings, &config::Auth::none(), Limits::default());
     let none = ("Accept", "*/*");
     let _first = site.connect("/?channel=a&channel=b&channel=c");
     assert_eq!(
@@ -150,7 +153,7 @@ fn the_longest_channel_name_and_the_last_subscription_work() {
 fn a_user_has_a_limit_of_connections() {
     let mut settings = settings();
     settings.limits.connections_per_user_max = 2;
-    let site = Site::with(settings, &config::Auth::None, Limits::default());
+    let site = Site::with(settings, &config::Auth::none(), Limits::default());
     let mut open = [site.connect("/?user=anna"), site.connect("/?user=anna")];
     let (code, reason) = site.connect("/?user=anna").expect_close();
     assert_eq!(code, 3502);
@@ -162,7 +165,7 @@ fn a_user_has_a_limit_of_connections() {
 /// It was answered "a token is needed here" where none is ever looked at.
 #[test]
 fn a_token_that_nobody_asked_for_is_told_so() {
-    let site = Site::with(settings(), &config::Auth::None, Limits::default());
+    let site = Site::with(settings(), &config::Auth::none(), Limits::default());
     let mut client = site.connect_v1("/?user=anna");
     client.receive_text();
     client.send_text(r#"{"type":"auth","token":"x","id":1}"#);

@@ -187,7 +187,7 @@ fn a_full_inbox_refuses_the_whole_publication() {
         inbox_commands_max: 4,
         ..Limits::default()
     };
-    let site = Site::with(settings(), &config::Auth::None, limits);
+    let site = Site::with(settings(), &config::Auth::none(), limits);
     // More connections of one user than two inboxes of four have room for.
     let mut clients: Vec<_> = (0..4 * WORKERS + 1)
         .map(|_| site.connect("/?user=anna"))
@@ -208,7 +208,7 @@ fn who_finds_the_inbox_full_at_opening_is_told_to_come_later() {
         inbox_commands_max: 3,
         ..Limits::default()
     };
-    let site = Site::with(settings(), &config::Auth::None, limits);
+    let site = Site::with(settings(), &config::Auth::none(), limits);
     let mut client = site.connect("/?user=anna&channel=a&channel=b&channel=c&channel=d");
     let (code, reason) = client.expect_close();
     assert_eq!(code, 1013);

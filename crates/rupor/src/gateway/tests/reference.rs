@@ -16,13 +16,17 @@ fn every_example_runs() {
         run(&example, kind.trim());
         examples += 1;
     }
-    assert_eq!(examples, 9, "examples were found");
+    assert_eq!(examples, 10, "examples were found");
 }
 
 fn run(example: &[&str], kind: &str) {
     let auth = match kind {
-        "" => config::Auth::None,
+        "" => config::Auth::none(),
         "first-message" => first_message(),
+        "token" => config::Auth {
+            ways: vec![config::Way::None],
+            ..first_message()
+        },
         other => panic!("unknown kind of example: {other}"),
     };
     let site = Site::with(settings(), &auth, Limits::default());
@@ -31,7 +35,10 @@ fn run(example: &[&str], kind: &str) {
         let (mark, text) = line.split_at(2);
         match mark {
             "> " => {
+                let for_channel =
+                    channel_token(&serde_json::json!({"channel": "private-orders.5"}));
                 let text = text.replace("TOKEN-OF-BORIS", &token("boris", 60));
+                let text = text.replace("TOKEN-FOR-ORDERS", &for_channel);
                 client.send_text(&text.replace("TOKEN", &token("anna", 60)));
             }
             "< " => assert_eq!(without_number(&client.receive_text()), without_number(text)),

@@ -37,7 +37,7 @@ impl Broker for Late {
 fn a_broker_that_answers_later_is_not_waited_for_on_a_worker() {
     let routes = Routes::new(&[], &settings().clock, None, &[]);
     let gateway = Gateway::with(settings(), routes, Late::boxed);
-    let site = Site::of(gateway, &config::Auth::None, Limits::default());
+    let site = Site::of(gateway, &config::Auth::none(), Limits::default());
     let mut client = site.connect_v1("/?user=anna&channel=lobby");
     client.receive_text();
     client.send_text(r#"{"type":"publish","channel":"lobby","message":"hi","id":1}"#);
@@ -100,7 +100,7 @@ impl Outlet for Elsewhere {
 fn with_outlet(outlet: impl Outlet + 'static) -> Site {
     let routes = Routes::everywhere(Arc::new(outlet));
     let gateway = Gateway::with(settings(), routes, |node| Box::new(Memory::new(node)));
-    Site::of(gateway, &config::Auth::None, Limits::default())
+    Site::of(gateway, &config::Auth::none(), Limits::default())
 }
 
 #[test]

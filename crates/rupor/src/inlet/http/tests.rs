@@ -35,7 +35,7 @@ impl Site {
 
     fn with(key: Option<&str>, hosts: Hosts) -> Self {
         let gateway = Gateway::new(gateway::Settings::default());
-        let auth = Arc::new(Auth::new(&config::Auth::None).expect("nothing to check"));
+        let auth = Arc::new(Auth::new(&config::Auth::none()).expect("nothing to check"));
         let same_host = config::Origins::SameHostAnd(vec!["https://good.example".to_string()]);
         let origins = Origins::new(&same_host).expect("a right list");
         let settings = Settings {
