@@ -328,3 +328,32 @@ fn misuse() {
         assert!(out.is_empty());
     }
 }
+
+#[test]
+fn header_alone_and_payload_are_the_whole_frame() {
+    for len in [0, 125, 126, 65_535, 65_536] {
+        let text = "a".repeat(len);
+        let mut whole = Vec::new();
+        let mut server = rupor_proto::Connection::server(
+            std::sync::Arc::default(),
+            rupor_proto::Time::from_millis(0),
+            1,
+        );
+        server.send(Message::Text(&text), &mut whole).unwrap();
+        let mut parts = Vec::new();
+        server
+            .send_header(Message::Text(&text), &mut parts)
+            .unwrap();
+        parts.extend_from_slice(text.as_bytes());
+        assert!(parts == whole, "{len}");
+    }
+    let keys = Box::new(|| [1, 2, 3, 4]);
+    let client = rupor_proto::Connection::client(
+        std::sync::Arc::default(),
+        rupor_proto::Time::from_millis(0),
+        1,
+        keys,
+    );
+    let refused = client.send_header(Message::Text("a"), &mut Vec::new());
+    assert_eq!(refused, Err(rupor_proto::ApiMisuse::FrameUnmasked));
+}

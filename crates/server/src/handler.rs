@@ -96,7 +96,7 @@ impl<'a> Connection<'a> {
     }
 
     /// Queues a message, compressed if that was agreed to and pays. It leaves with everything else that this callback, and the others of the
-    /// same read, queued.
+    /// same read, queued; one of 64 KiB or more is written at once where it can be.
     ///
     /// # Errors
     /// [`SendError::Closing`] after the closing handshake began; [`SendError::Slow`] when the

@@ -130,6 +130,22 @@ impl Connection {
         Ok(())
     }
 
+    /// Appends the header of `message` alone to `out`, for a long payload that is not to be copied: the
+    /// caller writes it right behind, before anything else of this connection. It is never compressed.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiMisuse::NotOpen`], [`ApiMisuse::FragmentUnfinished`], [`ApiMisuse::FrameUnmasked`] for
+    /// a client's connection, whose payloads are masked.
+    pub fn send_header(&self, message: Message<'_>, out: &mut Vec<u8>) -> Result<(), ApiMisuse> {
+        self.check_message()?;
+        if self.masking_keys.is_some() {
+            return Err(ApiMisuse::FrameUnmasked);
+        }
+        encode::frame_header(out, Opcode::from(message.kind()), message.len());
+        Ok(())
+    }
+
     /// Appends one fragment of a message of this kind to `out`; `last` ends the message. Text may
     /// be cut anywhere, also inside a character. Pings, Pongs and Close may go in between. It is
     /// never compressed.

@@ -29,6 +29,11 @@ pub(crate) fn compressed_frame(
     any_frame(out, 0x80 | COMPRESSED | opcode.bits(), payload, masking_key);
 }
 
+/// Appends the header of a whole, unmasked message frame.
+pub(crate) fn frame_header(out: &mut Vec<u8>, opcode: Opcode, payload_len: usize) {
+    header(out, 0x80 | opcode.bits(), payload_len, None);
+}
+
 fn any_frame(out: &mut Vec<u8>, first: u8, payload: &[u8], masking_key: Option<[u8; 4]>) {
     out.reserve(HEADER_BYTES_MAX.saturating_add(payload.len()));
     header(out, first, payload.len(), masking_key);

@@ -4,7 +4,7 @@
 //! Invariant: a connection's messages leave in the order: its outbox, then [`Context::out`]; Pings and
 //! Pongs may overtake them.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -28,6 +28,10 @@ pub const CLOSE_SLOW: CloseCode = CloseCode::new(3008);
 
 /// A frame of at least this many bytes is queued by reference also where it could be copied.
 const BY_REFERENCE_BYTES: usize = 16 * 1024;
+
+/// A message of at least this many bytes is written from where it lies: a call of the system costs
+/// less than copying it behind others.
+const WRITTEN_ALONE_BYTES: usize = 64 * 1024;
 
 /// A time that never comes.
 pub(crate) const NEVER: Time = Time::from_millis(u64::MAX);
@@ -161,9 +165,17 @@ impl Link {
         message: Message<'_>,
         compress: bool,
         context: &mut Context,
-        transport: Option<&mut dyn Transport>,
+        mut transport: Option<&mut dyn Transport>,
     ) -> Result<(), SendError> {
-        self.make_room(message.len(), context, transport)?;
+        self.make_room(message.len(), context, transport.as_deref_mut())?;
+        let plain = !compress || !self.flags.deflate;
+        if message.len() >= WRITTEN_ALONE_BYTES
+            && plain
+            && self.can_write()
+            && let Some(transport) = transport
+        {
+            return self.send_alone(message, context, transport);
+        }
         let Context { out, deflate, .. } = context;
         if compress {
             self.protocol.send_deflated(message, deflate, out)
@@ -172,6 +184,33 @@ impl Link {
         }
         .map_err(|_| SendError::Closing)?;
         context.tally.frames_out += 1;
+        Ok(())
+    }
+
+    /// Writes a message from where it lies, behind what is in `out`; only what the system does not
+    /// take is copied.
+    fn send_alone(
+        &mut self,
+        message: Message<'_>,
+        context: &mut Context,
+        transport: &mut dyn Transport,
+    ) -> Result<(), SendError> {
+        self.protocol
+            .send_header(message, &mut context.out)
+            .map_err(|_| SendError::Closing)?;
+        context.tally.frames_out += 1;
+        let head = context.out.len();
+        let written = self.write_from(&context.out, message.as_bytes(), transport);
+        context.tally.bytes_out += written as u64;
+        let unsent = message.as_bytes().get(written.saturating_sub(head)..);
+        context.out.drain(..written.min(head));
+        context.out.extend_from_slice(unsent.unwrap_or_default());
+        self.queue_out(context);
+        if written > 0
+            && let Some(outbox) = &mut self.outbox
+        {
+            outbox.set_cut();
+        }
         Ok(())
     }
 
@@ -288,26 +327,8 @@ impl Link {
     /// Writes what is queued for the connection that is being served: `out` straight from where it
     /// lies, if nothing is before it.
     pub(crate) fn write_out(&mut self, context: &mut Context, transport: &mut dyn Transport) {
-        if self.outbox.is_none() && !self.flags.blocked && !self.flags.broken {
-            let mut written = 0;
-            while let Some(rest) = context.out.get(written..).filter(|rest| !rest.is_empty()) {
-                match transport.write(rest) {
-                    Ok(0) => {
-                        self.flags.broken = true;
-                        break;
-                    }
-                    Ok(count) => written += count,
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                        self.flags.blocked = true;
-                        break;
-                    }
-                    Err(_) => {
-                        self.flags.broken = true;
-                        break;
-                    }
-                }
-            }
+        if self.can_write() {
+            let written = self.write_from(&context.out, &[], transport);
             context.tally.bytes_out += written as u64;
             if written < context.out.len() {
                 context.out.drain(..written);
@@ -330,6 +351,39 @@ impl Link {
         if self.outbox.is_some() && !self.flags.blocked {
             self.flush(context, transport);
         }
+    }
+
+    /// Whether nothing is before what would be written now.
+    fn can_write(&self) -> bool {
+        self.outbox.is_none() && !self.flags.blocked && !self.flags.broken
+    }
+
+    /// Writes `head` and then `body`, until the transport takes no more or fails; how many bytes it
+    /// took.
+    fn write_from(&mut self, head: &[u8], body: &[u8], transport: &mut dyn Transport) -> usize {
+        let mut written = 0;
+        while written < head.len() + body.len() {
+            let from_head = head.get(written..).unwrap_or_default();
+            let from_body = body.get(written.saturating_sub(head.len())..);
+            let from_body = from_body.unwrap_or_default();
+            let result = match (from_head, from_body) {
+                (only, []) | ([], only) => transport.write(only),
+                (one, other) => transport.write_vectored(&[IoSlice::new(one), IoSlice::new(other)]),
+            };
+            match result {
+                Ok(count) if count > 0 => written += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.flags.blocked = true;
+                    break;
+                }
+                Ok(_) | Err(_) => {
+                    self.flags.broken = true;
+                    break;
+                }
+            }
+        }
+        written
     }
 
     /// Writes the outbox.

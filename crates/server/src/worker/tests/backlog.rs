@@ -242,3 +242,26 @@ fn who_still_reads_is_not_given_up_for_a_late_pong() {
     sim.pass(40_000);
     assert_eq!(sim.closes(), [(peer.id, 1006)]);
 }
+
+#[test]
+fn long_message_is_whole_wherever_the_system_stops_taking_it() {
+    let long = "b".repeat(65_536);
+    // Before its header, inside it, behind it, inside the payload, and at its last byte; what was
+    // queued before has 7 bytes, the header ten.
+    for taken in [0, 3, 7, 8, 16, 17, 18, 50_000, 65_552, 65_553] {
+        for write_step in [0, 999] {
+            let mut sim = Sim::new(Sim::quiet());
+            let mut peer = sim.open("");
+            peer.wire.borrow_mut().room = taken;
+            peer.wire.borrow_mut().write_step = write_step;
+            for words in ["first", "big 65536", "last"] {
+                peer.say(words);
+            }
+            sim.settle(&[&peer]);
+            peer.unblock();
+            sim.settle(&[&peer]);
+            assert_eq!(peer.heard(), ["first", &long, "last"], "after {taken}");
+            assert_eq!(sim.counters.snapshot().backlog_bytes, 0);
+        }
+    }
+}
