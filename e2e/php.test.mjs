@@ -297,6 +297,46 @@ test('handlers that cannot run are named with the fix', async (t) => {
   assert.equal(response.status, 503);
 });
 
+test('while no process starts, who needs one is told at once; mended handlers go on with who stayed', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const script = join(folder, 'handlers.php');
+  const broken = '<?php this is no PHP';
+  const whole = `<?php require '${repository('clients/php/rupor.php')}'; $opened = 0;
+    (new Rupor\\Worker)->onOpen(function () use (&$opened) { $opened++; })
+      ->onMessage(function ($connection) use (&$opened) { $connection->send("$opened opened"); })->run();`;
+  writeFileSync(script, broken);
+  const rupor = await withPhp(t, ['--php-watch=false'], { script });
+  await rupor.waitFor(/5 PHP processes in a row ended before they handled one event.*Fix:/);
+  // Nobody has said yet whether upgrades are to be asked about.
+  assert.equal((await refusal(t, `ws://${rupor.browsers}/`)).status, 503);
+  assert.equal(await value(rupor, 'rupor_php_workers_failing'), 1);
+
+  const mend = async () => {
+    writeFileSync(script, whole);
+    rupor.child.kill('SIGHUP');
+    await eventually(() => value(rupor, 'rupor_php_workers'), (workers) => workers === 1, 'a process');
+    assert.equal(await value(rupor, 'rupor_php_workers_failing'), 0);
+  };
+  await mend();
+  const [stays, sends] = [await open(t, rupor, '/stays'), await open(t, rupor, '/sends')];
+  for (const listener of [stays, sends]) assert.match(await ask(listener, 'there?'), /^\d opened$/);
+  writeFileSync(script, broken);
+  rupor.child.kill('SIGHUP');
+  await eventually(() => value(rupor, 'rupor_php_workers_failing'), (workers) => workers === 1, 'the breaker');
+  sends.ws.send('nobody hears this');
+  assert.equal((await inTime(sends.closed, 'the close')).code, 1013);
+  const comes = await open(t, rupor, '/comes');
+  assert.equal((await inTime(comes.closed, 'the close')).code, 1013);
+  assert.equal(await value(rupor, 'rupor_php_events_dropped_total{event="message"}'), 1);
+  assert.equal(await value(rupor, 'rupor_php_events_dropped_total{event="open"}'), 1);
+
+  await mend();
+  // It and the one that was closed are told of once each, to a process that had not had them.
+  assert.equal(await ask(stays, 'there?'), '2 opened');
+  await rupor.waitFor(/takes events again/);
+});
+
 test('processes end with the gateway', async (t) => {
   const rupor = await withPhp(t, ['--drain', '100ms']);
   const anna = await open(t, rupor);

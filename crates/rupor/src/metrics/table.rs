@@ -336,6 +336,11 @@ pub(super) static METRICS: &[Metric] = &[
     gauge("php_workers", "PHP processes that run and are ready", |s| {
         one(s.php.running)
     }),
+    gauge(
+        "php_workers_failing",
+        "PHP workers whose processes end before they handle anything; connections that need one are closed with 1013",
+        |s| one(s.php.breakers_open),
+    ),
     counter("php_worker_ends", "PHP processes that ended, by why", |s| {
         by("reason", s.php.ends.iter().copied())
     }),
@@ -354,7 +359,7 @@ pub(super) static METRICS: &[Metric] = &[
     ),
     counter(
         "php_events_dropped",
-        "Events that were dropped because too many wait, by what they were; a connection whose event it was is closed with 1013",
+        "Events that were dropped because too many wait or no process starts, by what they were; a connection whose event it was is closed with 1013",
         |s| by("event", s.php.dropped.iter().copied()),
     ),
     counter(

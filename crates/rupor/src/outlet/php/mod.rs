@@ -8,6 +8,7 @@
 //! An event is handed to one process, once: one that may have been handled when a process ended is not tried again, but
 //! counted, logged, and its connection hears of it as configured.
 
+mod breaker;
 mod carry_out;
 mod lines;
 mod process;

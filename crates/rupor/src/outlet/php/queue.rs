@@ -92,7 +92,7 @@ impl Known {
     }
 }
 
-/// There is no room: the event was not taken.
+/// There is no room, or nobody to handle anything: the event was not taken.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
@@ -118,6 +118,8 @@ pub(super) struct Queue {
     done: u64,
     connections: HashMap<ConnectionId, Known>,
     timer_is_out: bool,
+    /// There is nobody to handle anything: what may be refused is.
+    is_shut: bool,
     /// Frames that leave before events.
     answers: Vec<u8>,
 }
@@ -133,6 +135,7 @@ impl Queue {
             done: 0,
             connections: HashMap::new(),
             timer_is_out: false,
+            is_shut: false,
             answers: Vec::new(),
         }
     }
@@ -152,7 +155,10 @@ impl Queue {
             body: body.into(),
         };
         let bytes = self.waiting_bytes + event.bytes();
-        if self.waiting.len() >= self.limits.events_max || bytes > self.limits.bytes_max {
+        if self.is_shut
+            || self.waiting.len() >= self.limits.events_max
+            || bytes > self.limits.bytes_max
+        {
             return Err(Full);
         }
         self.push_anyway(event);
@@ -302,8 +308,48 @@ impl Queue {
         self.waiting_bytes = self.waiting.iter().map(Event::bytes).sum();
     }
 
+    /// Refuses what may be refused, and throws out what of it waits; `None`: it does so already. Lines stay, and so does what
+    /// the next process is told of connections that another one had.
+    pub(super) fn shut(&mut self) -> Option<Vec<Event>> {
+        if std::mem::replace(&mut self.is_shut, true) {
+            return None;
+        }
+        let connections = &mut self.connections;
+        let (thrown_out, kept) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|event| match event.kind {
+                EventKind::Open => connections
+                    .get(&ConnectionId(event.subject))
+                    .is_none_or(|known| !known.resumed),
+                EventKind::Text | EventKind::Binary | EventKind::Told | EventKind::Upgrade => true,
+                _ => false,
+            });
+        self.waiting = kept;
+        // Nobody was told of those connections, so nobody is told of their end.
+        connections.retain(|_, known| known.resumed);
+        self.waiting.retain(|event| {
+            event
+                .connection()
+                .is_none_or(|connection| connections.contains_key(&connection))
+        });
+        self.waiting_bytes = self.waiting.iter().map(Event::bytes).sum();
+        Some(thrown_out.into())
+    }
+
+    /// Takes events again; false: it did so already.
+    pub(super) fn reopen(&mut self) -> bool {
+        std::mem::take(&mut self.is_shut)
+    }
+
     /// Before anything else the next process is told of what the last one had.
     fn resume(&mut self) {
+        // After a process that was handed nothing this was said already; once is enough.
+        let connections = &self.connections;
+        self.waiting.retain(|event| {
+            let known = connections.get(&ConnectionId(event.subject));
+            event.kind != EventKind::Open || known.is_some_and(|known| !known.resumed)
+        });
+        self.waiting_bytes = self.waiting.iter().map(Event::bytes).sum();
         let had: Vec<u64> = self
             .connections
             .iter()

@@ -250,6 +250,7 @@ impl<'s> Session<'s> {
         let _ = self.said_hello.set(timer_ms.map(Duration::from_millis));
         self.php.upgrades.want(hello.upgrade);
         self.php.stats.began();
+        self.php.close_breaker(self.worker, worker);
         self.worker.wake.notify_one();
         Ok(())
     }

@@ -70,6 +70,7 @@ impl End {
 #[derive(Debug, Default)]
 pub(super) struct Stats {
     running: AtomicU64,
+    breakers_open: AtomicU64,
     ends: [AtomicU64; End::ALL.len()],
     events: AtomicU64,
     events_failed: AtomicU64,
@@ -84,6 +85,8 @@ pub(super) struct Stats {
 pub(crate) struct Counts {
     /// Processes that run and have said hello.
     pub(crate) running: u64,
+    /// Workers whose breaker is open.
+    pub(crate) breakers_open: u64,
     /// Processes that ended, by why.
     pub(crate) ends: Vec<(&'static str, u64)>,
     /// Events that were handled.
@@ -104,6 +107,7 @@ impl Stats {
         let ends = End::ALL.iter().zip(&self.ends);
         Counts {
             running: load(&self.running),
+            breakers_open: load(&self.breakers_open),
             ends: ends.map(|(end, count)| (end.name(), load(count))).collect(),
             events: load(&self.events),
             events_failed: load(&self.events_failed),
@@ -123,6 +127,14 @@ impl Stats {
 
     pub(super) fn no_longer_runs(&self) {
         self.running.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn breaker_opened(&self) {
+        self.breakers_open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn breaker_closed(&self) {
+        self.breakers_open.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(super) fn ended(&self, end: End) {

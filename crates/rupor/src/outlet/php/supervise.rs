@@ -1,11 +1,12 @@
 //! One worker: its process is started, and another one when it has ended, for as long as the program runs.
 
+use super::breaker::Breaker;
 use super::process::{Process, is_not_found};
 use super::queue::Lost;
 use super::session::{Ended, Session, not_started};
 use super::stats::End;
 use super::wire::EventKind;
-use super::{Order, Php};
+use super::{Order, Php, Worker};
 use crate::config::FailedEvent;
 use crate::gateway::Gateway;
 use crate::outlet::close_failed;
@@ -43,36 +44,56 @@ impl Supervisor {
     }
 
     pub(super) async fn run(mut self) {
+        let php = Arc::clone(&self.php);
+        let Some(worker) = php.workers.get(self.number) else {
+            return;
+        };
+        let mut breaker = Breaker::default();
         let mut start = 0;
         let mut wait = Duration::ZERO;
         while !self.order.borrow_and_update().stop {
             start += 1;
             let began = Instant::now();
-            let ended = self.one_process(start).await;
+            let (ended, handled) = self.one_process(worker, start).await;
             self.php.stats.ended(ended.end);
             if !ended.end.is_failure() {
+                self.begin_anew(worker, &mut breaker);
                 wait = Duration::ZERO;
                 continue;
             }
             let (first, longest) = BACK_OFF;
-            wait = if began.elapsed() > SOON {
-                Duration::ZERO
-            } else {
-                (wait * 2).clamp(first, longest)
+            let lived = began.elapsed() > SOON;
+            // One that was idle for long and is ended by somebody is no crash loop; one that takes long to start may be.
+            let fruitless = handled == 0 && (!lived || ended.end == End::NotStarted);
+            let is_open = breaker.failed(fruitless);
+            wait = match (is_open, lived) {
+                (true, _) => longest,
+                (false, true) => Duration::ZERO,
+                (false, false) => (wait * 2).clamp(first, longest),
             };
             self.warn(&ended, wait);
+            if is_open {
+                let opened = self.php.open_breaker(worker, self.number, &self.gateway);
+                opened.await;
+            }
             // A reload is a reason to try again at once: the fault may be mended.
             tokio::select! {
                 () = sleep(wait) => {}
-                _ = self.order.changed() => {}
+                _ = self.order.changed() => {
+                    self.begin_anew(worker, &mut breaker);
+                    wait = Duration::ZERO;
+                }
             }
         }
     }
 
-    async fn one_process(&self, start: u64) -> Ended {
-        let Some(worker) = self.php.workers.get(self.number) else {
-            return not_started(&std::io::ErrorKind::NotFound.into());
-        };
+    fn begin_anew(&self, worker: &Worker, breaker: &mut Breaker) {
+        breaker.reset();
+        self.php.close_breaker(worker, self.number);
+    }
+
+    /// How it ended, and how many events it handled.
+    async fn one_process(&self, worker: &Worker, start: u64) -> (Ended, u64) {
         let ended = match Process::start(&self.php.config, self.number) {
             Err(error) => not_started(&error),
             Ok(process) => {
@@ -80,9 +101,12 @@ impl Supervisor {
                 session.run(process, self.order.clone()).await
             }
         };
-        let lost = worker.queue().end(ended.said_last);
+        let (handled, lost) = {
+            let mut queue = worker.queue();
+            (queue.handled(), queue.end(ended.said_last))
+        };
         self.account(lost);
-        ended
+        (ended, handled)
     }
 
     /// Events that failed are counted, logged, and their connections hear of it as configured.

@@ -14,10 +14,20 @@ use tokio::sync::{oneshot, watch};
 /// Upgrades that wait for an answer.
 #[derive(Debug)]
 pub(super) struct Upgrades {
-    /// Whether handlers want to be asked, once a process has said so.
-    wanted: watch::Sender<Option<bool>>,
+    wanted: watch::Sender<Wanted>,
     next: AtomicU64,
     waiting: Mutex<HashMap<u64, oneshot::Sender<Verdict>>>,
+}
+
+/// Whether handlers want to be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// No process has said so yet.
+    NotSaid,
+    /// None has, and processes fail to start.
+    NobodySays,
+    /// A process has said so.
+    Said(bool),
 }
 
 /// The body of `accept`.
@@ -31,7 +41,7 @@ struct Accept {
 impl Default for Upgrades {
     fn default() -> Self {
         Self {
-            wanted: watch::Sender::new(None),
+            wanted: watch::Sender::new(Wanted::NotSaid),
             next: AtomicU64::new(1),
             waiting: Mutex::default(),
         }
@@ -41,13 +51,36 @@ impl Default for Upgrades {
 impl Upgrades {
     /// A process has said whether it wants to be asked.
     pub(super) fn want(&self, wanted: bool) {
-        self.wanted.send_replace(Some(wanted));
+        self.wanted.send_replace(Wanted::Said(wanted));
+    }
+
+    /// Processes fail to start: who waits for one to say is not kept waiting.
+    pub(super) fn nobody_says(&self) {
+        self.change(Wanted::NotSaid, Wanted::NobodySays);
+    }
+
+    /// One may start.
+    pub(super) fn somebody_may_say(&self) {
+        self.change(Wanted::NobodySays, Wanted::NotSaid);
+    }
+
+    fn change(&self, from: Wanted, to: Wanted) {
+        self.wanted.send_if_modified(|wanted| {
+            let changes = *wanted == from;
+            if changes {
+                *wanted = to;
+            }
+            changes
+        });
     }
 
     async fn are_wanted(&self) -> Option<bool> {
         let mut wanted = self.wanted.subscribe();
-        let known = wanted.wait_for(Option::is_some).await;
-        known.ok().and_then(|wanted| *wanted)
+        let known = wanted.wait_for(|wanted| *wanted != Wanted::NotSaid).await;
+        match known.as_deref() {
+            Ok(Wanted::Said(wanted)) => Some(*wanted),
+            _ => None,
+        }
     }
 
     fn waiting(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Verdict>>> {

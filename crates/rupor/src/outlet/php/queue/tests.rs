@@ -1,5 +1,5 @@
 use super::*;
-use crate::outlet::php::wire::EventKind::{Close, Open, Text, Timer, Told, Upgrade};
+use crate::outlet::php::wire::EventKind::{Close, Line, Open, Text, Timer, Told, Upgrade};
 
 const LIMITS: Limits = Limits {
     events_max: 1000,
@@ -185,4 +185,53 @@ fn who_a_connection_is_and_what_is_attached_is_told_again() {
     queue.end(false);
     let body = r#"{"target":"/","user":"an\"na","resumed":true,"attached":[1]}"#;
     assert_eq!(taken(&mut queue), [(Open as u8, 1, body.to_owned())]);
+}
+
+// Each process that was handed nothing added an `open`: handlers were told of a connection as often as they had failed to start.
+#[test]
+fn a_connection_is_resumed_once_after_processes_that_were_handed_nothing() {
+    let mut queue = queue();
+    open(&mut queue, ANNA);
+    taken(&mut queue);
+    queue.done(1);
+    open(&mut queue, BORIS);
+    for _ in 0..3 {
+        queue.end(false);
+    }
+    assert_eq!(kinds(&mut queue), [of(Open, ANNA), of(Open, BORIS)]);
+}
+
+#[test]
+fn a_shut_queue_keeps_what_must_not_be_lost_and_refuses_the_rest() {
+    let mut queue = queue();
+    open(&mut queue, ANNA);
+    taken(&mut queue);
+    queue.done(1);
+    queue.end(false);
+    open(&mut queue, BORIS);
+    queue.close(BORIS, b"");
+    queue.push(Line, 7, b"waits").unwrap();
+    queue.push(Upgrade, 1, b"").unwrap();
+    queue.push(Told, 1, b"").unwrap();
+    text(&mut queue, ANNA, "dropped");
+    let thrown_out = queue.shut().unwrap();
+    let thrown_out: Vec<_> = thrown_out.iter().map(|event| event.kind).collect();
+    assert_eq!(thrown_out, [Open, Upgrade, Told, Text]);
+    assert_eq!(queue.shut(), None);
+    assert_eq!(queue.push(Text, ANNA.0, b""), Err(Full));
+    let known = Known::new("\"target\":\"/\"".into(), None);
+    assert_eq!(queue.open(BORIS, known), Err(Full));
+    queue.close(ANNA, b"");
+    assert!(queue.reopen());
+    assert!(!queue.reopen());
+    text(&mut queue, ANNA, "taken");
+    assert_eq!(
+        kinds(&mut queue),
+        [
+            of(Open, ANNA),
+            (Line as u8, 7),
+            of(Close, ANNA),
+            of(Text, ANNA)
+        ]
+    );
 }
