@@ -42,9 +42,10 @@ fmt:
 lint:
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
-# With the documentation's examples and the tidy test.
+# With the documentation's examples, the tidy test, and the model behind docs/explanation/scale.md.
 unit:
 	$(CARGO) test --workspace --locked --no-fail-fast
+	python3 bench/scale.py --check
 
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
