@@ -266,5 +266,9 @@ def bytes_of(count):
 CELLS = [*echoes(), *publications(), *held()]
 # Bars that no cell here can decide.
 UNMEASURED = [
-    ("publish through the gateway, against soketi and nchan", "≥ 10 ×", "they are not built here"),
+    (
+        "publish through the gateway, against soketi and nchan",
+        "≥ 10 ×",
+        "neither is built here; soketi's package takes uWebSockets.js from a git address",
+    ),
 ]
