@@ -4,10 +4,10 @@ use super::start::Failure;
 use crate::auth::Auth;
 use crate::auth::api_key::ApiKey;
 use crate::auth::origin::{Hosts, Origins};
-use crate::config::{Config, InletAddress, Mode, Secret};
+use crate::config::{Config, InletAddress, Mode, RedisConfig, Secret};
 use crate::gateway::{Admission, Gateway, Settings, WorkerHandler};
 use crate::inlet::listener::Inlet;
-use crate::inlet::{http, lines};
+use crate::inlet::{http, lines, redis};
 use crate::outlet::{CallsRunning, PhpRunning};
 use crate::pages::DemoPage;
 use crate::{metrics, pages};
@@ -33,6 +33,8 @@ pub(super) struct Site {
     stop: watch::Sender<bool>,
     /// Ends when the inlets have.
     lines: JoinHandle<std::io::Result<()>>,
+    /// Ends when what had come from Redis is published.
+    redis: Option<JoinHandle<()>>,
     handlers: Handlers,
 }
 
@@ -101,6 +103,11 @@ impl Site {
             Ok(Err(error)) => error!(%error, "the line inlets failed"),
             Err(error) => error!(%error, "the line inlets panicked"),
         }
+        if let Some(redis) = self.redis.take()
+            && let Err(error) = redis.await
+        {
+            error!(%error, "the Redis inlet panicked");
+        }
     }
 }
 
@@ -125,6 +132,7 @@ pub(super) fn start(
     let inlets = addresses(&opened);
     let (stop, stopping) = watch::channel(false);
     let stats = Arc::new(lines::Stats::default());
+    let from_redis = Redis::new(config)?;
 
     let admission = Admission::new(Arc::clone(&gateway), Arc::clone(&auth), origins.clone());
     let handlers = Arc::clone(&gateway);
@@ -145,6 +153,7 @@ pub(super) fn start(
         server: running_server,
         gateway: Arc::clone(&gateway),
         lines: Arc::clone(&stats),
+        redis: Arc::clone(&from_redis.stats),
     };
     let http = http.router(&gateway, sources, stopping.clone())?;
     let server = super::start::prepare(server, config, tls)?
@@ -157,6 +166,7 @@ pub(super) fn start(
         ..lines::Limits::default()
     };
     let handlers = Handlers::start(&gateway, for_php, runtime);
+    let redis = from_redis.start(&gateway, &stopping, runtime);
     let lines = runtime.spawn(lines::serve(opened, gateway, limits, stats, stopping));
     Ok((
         running,
@@ -165,9 +175,53 @@ pub(super) fn start(
             inlets,
             stop,
             lines,
+            redis,
             handlers,
         },
     ))
+}
+
+/// What is heard from a Redis, if anything is.
+struct Redis {
+    heard: Option<(::redis::Client, RedisConfig)>,
+    bytes_max: usize,
+    stats: Arc<redis::Stats>,
+}
+
+impl Redis {
+    fn new(config: &Config) -> Result<Self, Failure> {
+        let client = |redis: &RedisConfig| {
+            let url = String::from_utf8_lossy(redis.url.expose());
+            // The configuration has checked it, so this is the second look; the error might show it.
+            let client = ::redis::Client::open(&*url)
+                .map_err(|_| Failure::System(std::io::ErrorKind::InvalidInput.into()))?;
+            Ok((client, redis.clone()))
+        };
+        Ok(Self {
+            heard: config.redis.as_ref().map(client).transpose()?,
+            bytes_max: config.publish_bytes_max,
+            stats: Arc::default(),
+        })
+    }
+
+    fn start(
+        self,
+        gateway: &Arc<Gateway>,
+        stopping: &watch::Receiver<bool>,
+        runtime: &Runtime,
+    ) -> Option<JoinHandle<()>> {
+        let (client, config) = self.heard?;
+        let (gateway, stopping) = (Arc::clone(gateway), stopping.clone());
+        let serve = redis::serve(
+            client,
+            config,
+            gateway,
+            self.bytes_max,
+            self.stats,
+            stopping,
+        );
+        Some(runtime.spawn(serve))
+    }
 }
 
 fn open(addresses: &[InletAddress], flag: &'static str) -> Result<Vec<Inlet>, Failure> {

@@ -8,7 +8,7 @@ use super::source::{Layer, Located, Table, Value};
 use super::types::{
     Application, ApplicationRule, Auth, Config, LogFormat, Mode, Origins, TlsFiles,
 };
-use super::{Secret, calls, deflate, limits, parse, php};
+use super::{Secret, calls, deflate, limits, parse, php, redis};
 use std::fs::File;
 use std::io::Read as _;
 use std::num::NonZeroUsize;
@@ -43,6 +43,7 @@ pub(crate) fn config(mode: Mode, layer: &Layer) -> Result<Config, ConfigError> {
         php: php::php(&values)?,
         fpm: calls::fpm(&values)?,
         webhook: calls::webhook(&values)?,
+        redis: redis::redis(&values)?,
         subprotocols: values.each("subprotocol", parse::subprotocol)?,
         api_key: api_key(mode, &values)?,
         pages: values.optional("pages", parse::switch)?.unwrap_or(false),

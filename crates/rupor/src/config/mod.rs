@@ -3,7 +3,8 @@
 //! [`Config`] is the checked result; everything else in the program reads only that.
 //!
 //! Start at [`load`]: it lays defaults, file, environment and flags over one another ([`source`]) and builds the result
-//! ([`build`]). What options there are is said once, in [`options`], [`deflate`], [`php`], [`calls`] and [`limits`].
+//! ([`build`]). What options there are is said once, in [`options`], [`deflate`], [`php`], [`calls`], [`redis`]
+//! and [`limits`].
 
 mod build;
 mod calls;
@@ -14,6 +15,7 @@ pub(crate) mod load;
 pub(crate) mod options;
 pub(crate) mod parse;
 mod php;
+mod redis;
 #[cfg(test)]
 pub(crate) mod reference;
 mod secret;
@@ -22,6 +24,7 @@ mod types;
 
 pub(crate) use error::ConfigError;
 
+pub(crate) use redis::RedisConfig;
 pub(crate) use secret::Secret;
 pub(crate) use types::{
     Application, ApplicationRule, Auth, CallConfig, CallEvent, ChannelRule, Config, FailedEvent,

@@ -1,6 +1,6 @@
 //! The one definition of every option: its key in the file, its flag, its environment variable, its defaults and its
 //! help. The command line, the file reader and the reference pages are all made from [`OPTIONS`],
-//! [`deflate`](super::deflate), [`php`](super::php), [`calls`](super::calls) and [`limits`](super::limits).
+//! [`deflate`](super::deflate), [`php`](super::php), [`calls`](super::calls), [`redis`](super::redis) and [`limits`](super::limits).
 
 use super::types::Mode;
 
@@ -108,6 +108,7 @@ pub(crate) fn general() -> impl Iterator<Item = &'static Definition> {
         .iter()
         .chain(super::php::definitions())
         .chain(super::calls::definitions())
+        .chain(super::redis::definitions())
         .chain(super::deflate::definitions())
 }
 

@@ -1,6 +1,6 @@
 //! The checked configuration, as the rest of the program reads it.
 
-use super::Secret;
+use super::{RedisConfig, Secret};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -48,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) fpm: Option<FpmConfig>,
     /// What calls a webhook; `None`: there is none.
     pub(crate) webhook: Option<WebhookConfig>,
+    /// A Redis whose messages are published; `None`: there is none.
+    pub(crate) redis: Option<RedisConfig>,
     /// Subprotocols the gateway may select, by preference, besides `rupor.v1`, which it always speaks.
     pub(crate) subprotocols: Vec<String>,
     /// The HTTP API's bearer key; `None`: the API is off.

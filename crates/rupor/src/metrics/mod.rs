@@ -7,7 +7,7 @@
 mod table;
 
 use crate::gateway::{Counts, Gateway};
-use crate::inlet::lines;
+use crate::inlet::{lines, redis};
 use crate::outlet::{CallCounts, PhpCounts};
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
@@ -37,6 +37,8 @@ pub(crate) struct Sources {
     pub(crate) gateway: Arc<Gateway>,
     /// The line inlets.
     pub(crate) lines: Arc<lines::Stats>,
+    /// The Redis inlet.
+    pub(crate) redis: Arc<redis::Stats>,
 }
 
 /// What was counted, at one moment.
@@ -45,6 +47,7 @@ struct Snapshot {
     server: Stats,
     gateway: Counts,
     lines: lines::Counts,
+    redis: redis::Counts,
     php: PhpCounts,
     /// By who is called.
     calls: Vec<(&'static str, CallCounts)>,
@@ -66,6 +69,7 @@ pub(crate) fn router(sources: Sources) -> Router {
                 .map(|php| php.counts())
                 .unwrap_or_default(),
             lines: sources.lines.counts(),
+            redis: sources.redis.counts(),
             calls: settings
                 .calls
                 .iter()

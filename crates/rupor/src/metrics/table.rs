@@ -333,6 +333,22 @@ pub(super) static METRICS: &[Metric] = &[
         "Answers dropped because the writer did not read them; their lines were taken",
         |s| one(s.lines.answers_dropped),
     ),
+    gauge(
+        "redis_connected",
+        "Whether Redis is subscribed to: 1, or 0",
+        |s| one(u64::from(s.redis.connected)),
+    ),
+    counter(
+        "redis_connections_lost",
+        "Connections to Redis that were lost; what was published before the next one was not heard",
+        |s| one(s.redis.lost),
+    ),
+    counter(
+        "redis_messages",
+        "Messages of Redis, by what became of them: published; wrong (not JSON, not to anybody); too_long; refused by the hub or by \
+         workers that have too much to do; dropped because too many wait",
+        |s| by("result", s.redis.messages.iter().copied()),
+    ),
     gauge("php_workers", "PHP processes that run and are ready", |s| {
         one(s.php.running)
     }),
