@@ -192,7 +192,7 @@ impl<'a> Connection<'a> {
         self.link.timer = self.context.now.saturating_add_ms(delay_ms);
     }
 
-    /// The peer's address; behind a proxy that is the proxy.
+    /// The client's address, as in [`UpgradeRequest::remote`](crate::UpgradeRequest::remote).
     pub fn remote(&self) -> SocketAddr {
         self.link.remote
     }

@@ -164,8 +164,10 @@ impl<H: Handler, A> Server<H, A> {
         self
     }
 
-    /// Addresses that the limits per address and the accept rate leave out; loopback is always
-    /// left out.
+    /// Proxies whose `X-Forwarded-For` says who the client of an upgrade is: the last address in it
+    /// that is no trusted proxy's. From anybody else the header is not looked at. The limits on
+    /// connections per address and the accept rate leave these proxies out (loopback always);
+    /// upgrades count by the client's address.
     pub fn trusted_proxies(mut self, proxies: impl IntoIterator<Item = AddressRange>) -> Self {
         self.trusted_proxies.extend(proxies);
         self

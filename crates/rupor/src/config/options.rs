@@ -436,7 +436,7 @@ static OPTIONS: &[Definition] = &[
         default: Default::Explained("nobody"),
         modes: SERVE,
         section: BROWSERS,
-        help: "A network of reverse proxies, 10.0.0.0/8: the limits per address leave it out. Repeatable",
+        help: "A network of reverse proxies, 10.0.0.0/8: their X-Forwarded-For says who the client is, and limits on connections per address leave them out. Repeatable",
         example: "trusted_proxy = [\"10.0.0.0/8\"]",
     },
     Definition {

@@ -5,7 +5,8 @@
 //! only.
 //!
 //! IPv6 addresses count by their /64: that is what one customer of a provider has. Loopback and
-//! trusted proxies count only in `connections_max`.
+//! trusted proxies count only in `connections_max`; upgrades that come through a trusted proxy count
+//! by the address that it names.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -26,7 +27,7 @@ const MICROS: u64 = 1_000_000;
 #[derive(Debug)]
 pub(crate) struct Gate {
     limits: Arc<Limits>,
-    exempt: Vec<AddressRange>,
+    trusted_proxies: Vec<AddressRange>,
     started: Instant,
     places: Mutex<Places>,
 }
@@ -72,7 +73,7 @@ impl Bucket {
 }
 
 impl Gate {
-    pub(crate) fn new(limits: Arc<Limits>, exempt: Vec<AddressRange>) -> Arc<Self> {
+    pub(crate) fn new(limits: Arc<Limits>, trusted_proxies: Vec<AddressRange>) -> Arc<Self> {
         let places = Places {
             connections: 0,
             accepts: Bucket::default(),
@@ -82,7 +83,7 @@ impl Gate {
         let started = Instant::now();
         Arc::new(Self {
             limits,
-            exempt,
+            trusted_proxies,
             started,
             places: Mutex::new(places),
         })
@@ -100,7 +101,8 @@ impl Gate {
     /// The address as the limits count it; `None` for one that they leave out.
     fn key(&self, address: IpAddr) -> Option<AddressKey> {
         let address = address.to_canonical();
-        if address.is_loopback() || self.exempt.iter().any(|range| range.contains(address)) {
+        let mut proxies = self.trusted_proxies.iter();
+        if address.is_loopback() || proxies.any(|range| range.contains(address)) {
             return None;
         }
         Some(match address {
@@ -110,6 +112,27 @@ impl Gate {
                 AddressKey::V6Network([a, b, c, d, e, f, g, h])
             }
         })
+    }
+
+    /// Whose word about the client is taken.
+    pub(crate) fn trusted_proxies(&self) -> &[AddressRange] {
+        &self.trusted_proxies
+    }
+
+    /// Whether a client that a trusted proxy speaks for may upgrade once more now.
+    pub(crate) fn handshake(&self, address: IpAddr) -> bool {
+        self.handshake_at(self.key(address), self.now_us())
+    }
+
+    fn handshake_at(&self, key: Option<AddressKey>, now_us: u64) -> bool {
+        let per_second = self.limits.handshakes_per_address_per_second;
+        let (Some(key), 1..) = (key, per_second) else {
+            return true;
+        };
+        let mut places = self.lock();
+        places.sweep(now_us);
+        let address = places.addresses.entry(key).or_default();
+        address.handshakes.take(per_second, now_us)
     }
 
     /// A place for a connection that was just accepted.
@@ -174,15 +197,7 @@ impl Permit {
     }
 
     fn handshake_at(&self, now_us: u64) -> bool {
-        let Some(key) = self.key else { return true };
-        let per_second = self.gate.limits.handshakes_per_address_per_second;
-        let mut places = self.gate.lock();
-        places
-            .addresses
-            .entry(key)
-            .or_default()
-            .handshakes
-            .take(per_second, now_us)
+        self.gate.handshake_at(self.key, now_us)
     }
 }
 
@@ -293,6 +308,26 @@ mod tests {
         assert!(permit.handshake_at(0) && permit.handshake_at(0));
         assert!(!permit.handshake_at(0));
         assert!(permit.handshake_at(500_000));
+    }
+
+    #[test]
+    fn clients_behind_a_proxy_have_a_rate_each_and_are_forgotten() {
+        let gate = gate(Limits {
+            handshakes_per_address_per_second: 1,
+            ..Limits::default()
+        });
+        let upgrade = |address, now_us| gate.handshake_at(gate.key(address), now_us);
+        assert!(upgrade(ip("192.0.2.1"), 0));
+        assert!(!upgrade(ip("192.0.2.1"), 0));
+        assert!(upgrade(ip("192.0.2.2"), 0));
+        assert!(upgrade(ip("198.51.100.7"), 0) && upgrade(ip("198.51.100.7"), 0));
+        for n in 0..10_000_u32 {
+            let now_us = u64::from(n / 2000) * 10 * MICROS;
+            let address = IpAddr::V4(Ipv4Addr::from(0xcb00_0000 + n));
+            assert!(upgrade(address, now_us));
+        }
+        let remembered = gate.lock().addresses.len();
+        assert!(remembered <= 5000, "{remembered}");
     }
 
     #[test]

@@ -11,6 +11,7 @@
 mod accept;
 mod answer;
 mod body;
+mod forwarded;
 mod gate;
 mod head;
 mod http;

@@ -10,6 +10,7 @@ use rupor_proto::{ApiMisuse, DeflateAgreement};
 use tokio::time::timeout;
 
 use super::answer::Answer;
+use super::forwarded;
 use super::gate::Permit;
 use super::stream::Stream;
 use super::{Opening, Waiting};
@@ -60,15 +61,22 @@ impl<A: Admit> Opening<A> {
     pub(crate) async fn decide_with<R>(
         &self,
         upgrade: &Upgrade,
-        request: UpgradeRequest,
+        mut request: UpgradeRequest,
         permit: &Permit,
         write: Write<R>,
     ) -> Result<Decided<A::Admission, R>, Answer> {
-        let remote = request.remote;
+        let peer = request.remote;
+        let remote = forwarded::client(peer, &request.headers, self.gate.trusted_proxies());
+        request.remote = remote;
         if self.is_ending() {
             return Err(self.refuse(RefusalReason::Ending, "the server is going down"));
         }
-        if !permit.handshake() {
+        let is_free = if remote == peer {
+            permit.handshake()
+        } else {
+            self.gate.handshake(remote.ip())
+        };
+        if !is_free {
             return Err(self.refuse(
                 RefusalReason::AddressRate,
                 "too many upgrades of one address",
