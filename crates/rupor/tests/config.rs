@@ -114,7 +114,7 @@ const BROKEN: &[(&str, usize, &[&str])] = &[
     (
         "auth = \"none\"\n[[jwt]]\nalgorithm = \"HS256\"\nkey = \"k\"",
         2,
-        &["`jwt`", "\"none\""],
+        &["`jwt`", "\"jwt\""],
     ),
     (
         "[[jwt]]\nkey = \"canary-7f3a9c51d2e84b60a1b2c3d4e5f60718\"",

@@ -6,6 +6,7 @@
 //! - `api_key`: the HTTP API's key;
 //! - `jwt`: what a token says and whether it is believed;
 //! - `key`: the keys, checked at start;
+//! - `signed_url`: addresses that the site signed for a user;
 //! - `origin`: which pages may connect, which `Host` a request may name.
 //!
 //! A token is in no log, no error and no `Debug` output; whoever logs a request logs its path and never its query.
@@ -14,12 +15,14 @@ pub(crate) mod api_key;
 pub(crate) mod jwt;
 pub(crate) mod key;
 pub(crate) mod origin;
+mod signed_url;
 
 use crate::config;
 pub(crate) use jwt::ChannelGrant;
 use jwt::{TokenError, Verifier};
 use key::KeyError;
 use rupor_server::UpgradeRequest;
+use signed_url::{SignedUrlError, SignedUrls};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -61,6 +64,8 @@ pub(crate) enum AuthError {
     SeveralTokens,
     /// `?user=` is not a user's name, or came twice.
     BadUser,
+    /// The signed address is not believed.
+    SignedUrl(SignedUrlError),
     /// The token is not believed.
     Token(TokenError),
 }
@@ -69,8 +74,8 @@ impl AuthError {
     /// The HTTP status that refuses the upgrade.
     pub(crate) fn status(self) -> u16 {
         match self {
-            Self::BadUser | Self::SeveralTokens => 400,
-            Self::NoToken | Self::NotAsked | Self::Token(_) => 401,
+            Self::BadUser | Self::SeveralTokens | Self::SignedUrl(SignedUrlError::Malformed) => 400,
+            Self::NoToken | Self::NotAsked | Self::SignedUrl(_) | Self::Token(_) => 401,
         }
     }
 }
@@ -85,6 +90,7 @@ impl fmt::Display for AuthError {
             Self::BadUser => formatter.write_str(
                 "`user` is given once, as 1 to 200 bytes of text without control characters",
             ),
+            Self::SignedUrl(error) => error.fmt(formatter),
             Self::Token(error) => error.fmt(formatter),
         }
     }
@@ -98,6 +104,7 @@ pub(crate) struct Auth {
     /// In their order.
     ways: Vec<config::Way>,
     tokens: Option<TokenReader>,
+    signed_urls: Option<SignedUrls>,
 }
 
 /// Finds tokens and verifies them.
@@ -124,6 +131,7 @@ impl Auth {
         Ok(Self {
             ways: settings.ways.clone(),
             tokens: settings.jwt.as_ref().map(reader).transpose()?,
+            signed_urls: settings.signed_url_key.as_ref().map(SignedUrls::new),
         })
     }
 
@@ -149,6 +157,17 @@ impl Auth {
         for way in &self.ways {
             match way {
                 config::Way::None => return claimed_user(query).map(Identified::Known),
+                config::Way::SignedUrl => {
+                    if let Some(urls) = &self.signed_urls
+                        && let Some((user, ends)) =
+                            urls.verify(query, now()).map_err(AuthError::SignedUrl)?
+                    {
+                        return Ok(Identified::Known(Identity {
+                            user: Some(user.into()),
+                            expires_at: Some(ends),
+                        }));
+                    }
+                }
                 config::Way::Jwt => {
                     if let Some(reader) = &self.tokens
                         && let Some(token) = reader.find(query, &mut subprotocols)?

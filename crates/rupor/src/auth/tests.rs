@@ -1,5 +1,6 @@
 //! Where a token is looked for, and that it shows nowhere.
 
+use super::signed_url::SignedUrlError;
 use super::{Auth, AuthError, Identified, is_token_subprotocol};
 use crate::auth::jwt::TokenError;
 use crate::config::{self, Jwt, JwtAlgorithm, JwtKey, JwtSources, Secret};
@@ -11,12 +12,21 @@ const SECRET: &[u8] = b"q8Zk3vX0tYw7Lr2Nf5Jc9Hs1Gd4Bm6Pa";
 const FAR: u64 = 4_000_000_000;
 
 fn jwt(query: bool, subprotocol: bool, first_message: bool) -> Auth {
+    let settings = config::Auth {
+        ways: vec![config::Way::Jwt],
+        jwt: jwt_settings(query, subprotocol, first_message),
+        signed_url_key: None,
+    };
+    Auth::new(&settings).expect("a good key")
+}
+
+fn jwt_settings(query: bool, subprotocol: bool, first_message: bool) -> Option<Jwt> {
     let key = JwtKey {
         id: None,
         algorithm: JwtAlgorithm::Hs256,
         key: Secret::new(SECRET),
     };
-    let settings = config::Auth::jwt(Jwt {
+    Some(Jwt {
         keys: vec![key],
         sources: JwtSources {
             query,
@@ -28,8 +38,7 @@ fn jwt(query: bool, subprotocol: bool, first_message: bool) -> Auth {
         issuer: None,
         audience: None,
         leeway: Duration::from_secs(30),
-    });
-    Auth::new(&settings).expect("a good key")
+    })
 }
 
 fn token(user: &str) -> String {
@@ -182,4 +191,34 @@ fn tokens_are_in_no_error_and_no_debug() {
         assert!(!format!("{error} {error:?}").contains("canary"));
     }
     assert!(!format!("{auth:?}").contains("q8Zk"));
+}
+
+#[test]
+fn the_first_way_that_finds_something_decides() {
+    let ways = |ways: &[config::Way]| {
+        let secret = Secret::new(SECRET);
+        let settings = config::Auth {
+            ways: ways.to_vec(),
+            jwt: jwt_settings(true, false, false),
+            signed_url_key: Some(secret),
+        };
+        Auth::new(&settings).expect("a good key")
+    };
+    let token = format!("token={}", token("anna"));
+    let wrong = "user=boris&expires=4000000000&signature=00";
+    let both = format!("{token}&{wrong}");
+    use config::Way::{Jwt, SignedUrl};
+    let refused = || Err(AuthError::SignedUrl(SignedUrlError::WrongSignature));
+    let anna = || Ok(Some("anna".to_string()));
+    for (order, query, expected) in [
+        (&[SignedUrl, Jwt][..], token.as_str(), anna()),
+        (&[SignedUrl, Jwt], &both, refused()),
+        (&[Jwt, SignedUrl], &both, anna()),
+        (&[Jwt, SignedUrl], wrong, refused()),
+        (&[Jwt], wrong, Err(AuthError::NoToken)),
+        (&[SignedUrl], "", Err(AuthError::NoToken)),
+    ] {
+        let found = user(ways(order).identify(Some(query), []));
+        assert_eq!(found, expected, "{order:?}");
+    }
 }

@@ -19,6 +19,7 @@ mod redis;
 #[cfg(test)]
 pub(crate) mod reference;
 mod secret;
+mod signed_url;
 mod source;
 mod types;
 

@@ -1,6 +1,7 @@
 //! The one definition of every option: its key in the file, its flag, its environment variable, its defaults and its
 //! help. The command line, the file reader and the reference pages are all made from [`OPTIONS`],
-//! [`deflate`](super::deflate), [`php`](super::php), [`calls`](super::calls), [`redis`](super::redis) and [`limits`](super::limits).
+//! [`deflate`](super::deflate), [`php`](super::php), [`calls`](super::calls), [`redis`](super::redis),
+//! [`signed_url`](super::signed_url) and [`limits`](super::limits).
 
 use super::types::Mode;
 
@@ -109,6 +110,7 @@ pub(crate) fn general() -> impl Iterator<Item = &'static Definition> {
         .chain(super::php::definitions())
         .chain(super::calls::definitions())
         .chain(super::redis::definitions())
+        .chain(super::signed_url::definitions())
         .chain(super::deflate::definitions())
 }
 
@@ -280,16 +282,17 @@ static OPTIONS: &[Definition] = &[
     },
     Definition {
         key: "auth",
-        shape: Shape::Text,
-        form: "jwt|none",
+        shape: Shape::List,
+        form: "jwt|signed|none",
         default: Default::Explained(
             "`jwt` when there is a [[jwt]] key; without one rupor does not start",
         ),
         modes: SERVE,
         section: IDENTITY,
-        help: "How a connection proves who it is. `jwt`: by a token that your site signed. `none`: not at all, \
-               `?user=NAME` is believed, so anybody can be anybody",
-        example: "auth = \"jwt\"",
+        help: "How a connection proves who it is. `jwt`: by a token that your site signed. `signed`: by an address that it signed, `?user=…&expires=…&signature=…`. Of \
+               several the first that finds what it looks for decides, and the others are not asked. `none`: not at all, \
+               `?user=NAME` is believed, so anybody can be anybody. Repeatable",
+        example: "auth = [\"jwt\"]",
     },
     Definition {
         key: "jwt",

@@ -105,15 +105,19 @@ pub(crate) struct Auth {
     pub(crate) ways: Vec<Way>,
     /// The keys of tokens and how they are read: those of identities, and those of channels.
     pub(crate) jwt: Option<Jwt>,
+    /// The key of signed addresses.
+    pub(crate) signed_url_key: Option<Secret>,
 }
 
 /// A way to prove who one is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     /// Nobody proves anything: `?user=` is believed. Demo mode, and `auth = "none"`.
     None,
     /// A JSON Web Token, by the settings of [`Auth::jwt`].
     Jwt,
+    /// An address that the site signed.
+    SignedUrl,
 }
 
 impl Auth {
@@ -122,6 +126,7 @@ impl Auth {
         Self {
             ways: vec![Way::None],
             jwt: None,
+            signed_url_key: None,
         }
     }
 
@@ -131,6 +136,7 @@ impl Auth {
         Self {
             ways: vec![Way::Jwt],
             jwt: Some(jwt),
+            signed_url_key: None,
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::auth::key::{KeyError, VerifyingKey};
 use crate::config::error::{ConfigError, Problem};
 use crate::config::source::Table;
 use crate::config::types::{Auth, Jwt, JwtAlgorithm, JwtKey, JwtSources, Way};
-use crate::config::{Secret, parse};
+use crate::config::{Secret, parse, signed_url};
 use std::time::Duration;
 
 /// Largest difference of clocks that can be tolerated.
@@ -29,31 +29,48 @@ const ALGORITHMS: &[(&str, JwtAlgorithm)] = &[
 /// What `serve` asks a connection for. Nothing at all must be said explicitly. `for_channels`: whether a rule of a channel
 /// looks at tokens.
 pub(super) fn auth(values: &Values<'_>, for_channels: bool) -> Result<Auth, ConfigError> {
-    let said = values.located("auth");
-    let none = said
-        .map(|located| located.parse(|text| parse::choice(text, &[("jwt", false), ("none", true)])))
-        .transpose()?;
+    let choices = [
+        ("jwt", Way::Jwt),
+        ("signed", Way::SignedUrl),
+        ("none", Way::None),
+    ];
+    let mut ways = values.each("auth", |text| parse::choice(text, &choices))?;
     let keys = values.tables("jwt");
-    match (none, keys.first()) {
-        (Some(true), Some(key)) if !for_channels => Err(Problem::new(
-            "there is a JWT key, but auth is \"none\"",
-            "leave one of them out: with `none` no token is looked at, but for channels with subscribe = \"token\"",
-        )
-        .at(&key.origin)),
-        (Some(true), key) => Ok(Auth {
-            jwt: key.map(|_| jwt(values, keys)).transpose()?,
-            ..Auth::none()
-        }),
-        (Some(false) | None, None) => Err(ConfigError::Conflict(Problem::new(
+    let signed_url_key = signed_url::key(values)?;
+    if ways.is_empty() && !keys.is_empty() {
+        ways.push(Way::Jwt);
+    }
+    let missing = |what: &str, fix: &str| Err(ConfigError::Conflict(Problem::new(what, fix)));
+    for (place, way) in ways.iter().enumerate() {
+        if ways[..place].contains(way) || (*way == Way::None && ways.len() > 1) {
+            let what = "option `auth`: a way stands there twice, or beside \"none\"";
+            return missing(what, "name each way once; \"none\" stands alone");
+        }
+        if *way == Way::SignedUrl && signed_url_key.is_none() {
+            let what = "auth = \"signed\", and there is no key for signed addresses";
+            return missing(what, "give --signed-url-key-file FILE");
+        }
+    }
+    if ways.is_empty() || (ways.contains(&Way::Jwt) && keys.is_empty()) {
+        return missing(
             "nothing says how a connection proves who it is (option `auth`)",
             "give a key: [[jwt]] in rupor.toml or --jwt algorithm=HS256,key_file=FILE. Or say auth = \"none\" \
              (--auth none) if anybody may be anybody",
-        ))),
-        (Some(false) | None, Some(_)) => Ok(Auth {
-            ways: vec![Way::Jwt],
-            jwt: Some(jwt(values, keys)?),
-        }),
+        );
     }
+    if let Some(key) = keys.first()
+        && !ways.contains(&Way::Jwt)
+        && !for_channels
+    {
+        let what = "there is a JWT key, but `auth` has no \"jwt\"";
+        let fix = "leave one of them out: no token is looked at, but for channels with subscribe = \"token\"";
+        return Err(Problem::new(what, fix).at(&key.origin));
+    }
+    Ok(Auth {
+        jwt: keys.first().map(|_| jwt(values, keys)).transpose()?,
+        signed_url_key,
+        ways,
+    })
 }
 
 fn jwt(values: &Values<'_>, tables: &[Table]) -> Result<Jwt, ConfigError> {
