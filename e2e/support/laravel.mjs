@@ -1,0 +1,56 @@
+// A small Laravel app (e2e/laravel) in a folder of its own: Debian's framework, rupor's packages by composer, PHP's web server.
+//
+//   const app = await laravel(t, { RUPOR_ADDRESS: … })     app.url, app.artisan('…')
+
+import assert from 'node:assert/strict';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+import { repository, run, start } from './program.mjs';
+
+/** The pages' modules, as a bundler would find them. */
+const MODULES = {
+  'echo/echo.js': 'e2e/node_modules/laravel-echo/dist/echo.js',
+  'rupor/echo.js': 'clients/js/echo.js',
+};
+
+/** Makes the app; `files` are put into it, by their paths. Packages of rupor's are found where `packages` is true. */
+export async function laravel(t, environment, { files = {}, packages = true } = {}) {
+  const folder = mkdtempSync(join(tmpdir(), 'rupor-laravel-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  cpSync(repository('e2e/laravel'), folder, { recursive: true });
+  for (const path of ['bootstrap/cache', 'storage/framework/sessions', 'storage/framework/views', 'vendor']) mkdirSync(join(folder, path), { recursive: true });
+  for (const [path, module] of Object.entries(MODULES)) put(folder, `public/${path}`, readFileSync(repository(module)));
+  for (const [path, text] of Object.entries(files)) put(folder, path, text);
+  await install(folder, packages);
+
+  const env = { APP_KEY: `base64:${Buffer.alloc(32, 7).toString('base64')}`, ...environment };
+  const server = start(t, ['-S', '127.0.0.1:0', '-t', 'public', 'public/index.php'], { program: 'php', cwd: folder, env });
+  const [, address] = await server.waitFor(/\(http:\/\/(127\.0\.0\.1:\d+)\) started/);
+  return {
+    folder,
+    url: `http://${address}`,
+    server,
+    artisan: (...args) => run('php', ['artisan', ...args], { cwd: folder, env }),
+  };
+}
+
+function put(folder, path, bytes) {
+  mkdirSync(dirname(join(folder, path)), { recursive: true });
+  writeFileSync(join(folder, path), bytes);
+}
+
+async function install(folder, packages) {
+  const path = join(folder, 'composer.json');
+  const wanted = JSON.parse(readFileSync(path, 'utf8'));
+  if (!packages) wanted.require = {};
+  const one = (name, where) => ({
+    type: 'path', url: repository(where), options: { symlink: true, versions: { [name]: '0.1.0' } },
+  });
+  wanted.repositories = [one('rupor/rupor', 'clients/php'), one('rupor/laravel', 'clients/laravel'), { 'packagist.org': false }];
+  writeFileSync(path, JSON.stringify(wanted));
+  const env = { COMPOSER_ALLOW_SUPERUSER: '1', COMPOSER_HOME: join(folder, 'composer-home'), COMPOSER_DISABLE_NETWORK: '1' };
+  const installed = await run('composer', ['install', '--no-interaction', '--no-progress'], { cwd: folder, env });
+  assert.equal(installed.code, 0, installed.stdout + installed.stderr);
+}
