@@ -23,12 +23,14 @@ final class RuporBroadcaster extends Broadcaster
 
     /**
      * @param string $jwtKey       the secret of `[[jwt]]` with the algorithm HS256
-     * @param int    $tokenSeconds how long a token lets somebody in
+     * @param int    $tokenSeconds for how long a token may be shown; a subscription that it opened stays
+     * @param array<string, mixed> $claims more claims of each token, such as `iss` and `aud`
      */
     public function __construct(
         private readonly Client $client,
         private readonly string $jwtKey,
-        private readonly int $tokenSeconds = 3600,
+        private readonly int $tokenSeconds = 60,
+        private readonly array $claims = [],
     ) {
     }
 
@@ -63,7 +65,7 @@ final class RuporBroadcaster extends Broadcaster
         $id = method_exists($user, 'getAuthIdentifierForBroadcasting')
             ? $user->getAuthIdentifierForBroadcasting()
             : $user->getAuthIdentifier();
-        $claims = ['channel' => $channel];
+        $claims = ['channel' => $channel] + $this->claims;
         if (str_starts_with($channel, 'presence-')) {
             $claims['info'] = $result;
         }

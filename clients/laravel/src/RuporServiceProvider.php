@@ -28,7 +28,8 @@ final class RuporServiceProvider extends ServiceProvider
             $broadcasts->extend('rupor', fn ($app, array $config) => new RuporBroadcaster(
                 self::client($config),
                 (string) ($config['jwt_key'] ?? ''),
-                (int) ($config['token_seconds'] ?? 3600),
+                (int) ($config['token_seconds'] ?? 60),
+                (array) ($config['claims'] ?? []),
             ));
         });
     }
