@@ -1,4 +1,4 @@
-// What the README shows works as it stands there: only the addresses are replaced by free ones, and
+// What the README shows, in English and in Russian, works as it stands there: only the addresses are replaced by free ones, and
 // KEY by the key that the demo printed.
 
 import assert from 'node:assert/strict';
@@ -8,25 +8,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
+import { blocks } from './support/document.mjs';
 import { line } from './support/lines.mjs';
 import { Listener } from './support/listener.mjs';
 import { binary, demo, repository, run, start } from './support/program.mjs';
 
-const readme = readFileSync(repository('README.md'), 'utf8');
+/** Each README, and what its handlers answer to `hi`. */
+const READMES = [['README.md', 'you said hi'], ['README.ru.md', 'вы сказали: hi']];
 
-/** The code blocks after `<!-- run: KIND -->`. */
-function blocks(kind) {
-  const pattern = new RegExp(`<!-- run: ${kind} -->\n\`\`\`\\w+\n([^]*?)\`\`\``, 'g');
-  return [...readme.matchAll(pattern)].map((found) => found[1]);
-}
-
-test('the page, and each command that sends to its user', async (t) => {
+for (const [path] of READMES) test(`${path}: the page, and each command that sends to its user`, async (t) => {
   const rupor = await demo(t);
-  const [page] = blocks('page');
+  const [page] = blocks(path, 'run: page');
   const url = /new WebSocket\("([^"]+)"\)/.exec(page)[1];
   const tester = await Listener.open(t, url.replace('127.0.0.1:8000', rupor.browsers), [], { origin: 'null' });
 
-  const commands = blocks('shell');
+  const commands = blocks(path, 'run: shell');
   assert.equal(commands.length, 3, 'PHP, curl and nc');
   for (const [i, command] of commands.entries()) {
     const here = command
@@ -40,16 +36,16 @@ test('the page, and each command that sends to its user', async (t) => {
   }
 });
 
-test('the handlers answer', async (t) => {
+for (const [path, answer] of READMES) test(`${path}: the handlers answer`, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const script = join(folder, 'handlers.php');
-  const [handlers] = blocks('handlers');
+  const [handlers] = blocks(path, 'run: handlers');
   writeFileSync(script, handlers.replace('clients/php', repository('clients/php')));
   const rupor = await demo(t, ['--php', script]);
   const listener = await Listener.open(t, `ws://${rupor.browsers}/`);
   listener.ws.send('hi');
-  assert.deepEqual(await listener.messages(1), ['you said hi']);
+  assert.deepEqual(await listener.messages(1), [answer]);
 });
 
 test('the commands that the demo prints work as they are printed', async (t) => {
@@ -69,12 +65,12 @@ test('the commands that the demo prints work as they are printed', async (t) => 
   }
 });
 
-test('a token made by the PHP that is shown is believed', async (t) => {
+for (const [path] of READMES) test(`${path}: a token made by the PHP that is shown is believed`, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const key = randomBytes(32).toString('hex');
   writeFileSync(join(folder, 'jwt.key'), key);
-  const [php] = blocks('token');
+  const [php] = blocks(path, 'run: token');
   const made = await run('php', ['-r', `$user = 'ann'; $key = '${key}'; ${php} echo $token;`]);
   assert.equal(made.stderr, '');
 
@@ -84,7 +80,7 @@ test('a token made by the PHP that is shown is believed', async (t) => {
   ]);
   const [, browsers] = await rupor.waitFor(/ws:\/\/(127\.0\.0\.1:\d+)/);
   const [, inlet] = await rupor.waitFor(/tcp:\/\/(127\.0\.0\.1:\d+)/);
-  const [, offered] = /\[("rupor\.plain".*?)\]/.exec(readme);
+  const [, offered] = /\[("rupor\.plain".*?)\]/.exec(readFileSync(repository(path), 'utf8'));
   assert.equal(offered, '"rupor.plain", "rupor.jwt." + token');
   const listener = await Listener.open(t, `ws://${browsers}/`, ['rupor.plain', `rupor.jwt.${made.stdout}`]);
   await line(inlet, { user: 'ann', message: 'test' });
@@ -92,7 +88,7 @@ test('a token made by the PHP that is shown is believed', async (t) => {
 });
 
 test('the configuration is one that rupor takes', async (t) => {
-  const [configuration] = blocks('configuration');
+  const [configuration] = blocks('README.md', 'run: configuration');
   const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   // Its files must be there to be checked.

@@ -1,7 +1,7 @@
 // Reference pages that are made from the code, or compared with what the program does.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { request } from 'node:http';
 import { test } from 'node:test';
 
@@ -24,6 +24,13 @@ const ELSEWHERE = new Set([
 test('codes.md is what the tables in code say', () => {
   const shown = readFileSync(repository('docs/reference/codes.md'), 'utf8');
   assert.equal(shown, page(), 'run: node e2e/support/codes.mjs > docs/reference/codes.md');
+});
+
+test('docs/README.md leads to every page', () => {
+  const index = readFileSync(repository('docs/README.md'), 'utf8');
+  for (const kind of ['tutorial', 'howto', 'reference', 'explanation']) {
+    for (const name of readdirSync(repository(`docs/${kind}`))) assert.ok(index.includes(`(${kind}/${name})`), `docs/${kind}/${name} is missing`);
+  }
 });
 
 test('the OpenAPI document has the routes and fields of the code', () => {
