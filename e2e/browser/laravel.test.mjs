@@ -2,12 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { laravel } from '../support/laravel.mjs';
-import { eventually, start } from '../support/program.mjs';
+import { eventually, repository, run, start } from '../support/program.mjs';
 import { browser } from './support/browser.mjs';
 import { folder } from './support/pages.mjs';
 
@@ -150,3 +152,61 @@ test('what the gateway does not take fails the event, and what it lets nobody in
     assert.equal(got, status, JSON.stringify(body));
   }
 });
+
+test('without any package: Laravel’s own redis broadcaster, through a Redis', async (t) => {
+  const place = folder(t);
+  const port = await freePort();
+  const redis = start(t, ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--dir', place], { program: 'redis-server' });
+  await redis.waitFor(/Ready to accept connections/);
+  const app = await laravel(t, { BROADCAST_CONNECTION: 'redis', REDIS_PORT: `${port}` }, {
+    packages: false,
+    files: { 'routes/web.php': readFileSync(repository('e2e/laravel/routes/web.php'), 'utf8').replace(/\/\/ The page's token[^]*?\n(?=Route::post)/, '') },
+  });
+  // Laravel's redis broadcaster signs no tokens, so the rules say whose an order is. The demo's users are those of ?user=.
+  const configuration = `
+listen = ["127.0.0.1:0"]
+origin = ["${app.url}"]
+auth = "none"
+[redis]
+url = "redis://127.0.0.1:${port}/0"
+laravel = true
+laravel_prefix = ""
+[[channel]]
+name = "private-orders.{user}"
+subscribe = "users"
+[[channel]]
+name = "news"
+subscribe = "anyone"
+`;
+  writeFileSync(join(place, 'rupor.toml'), configuration);
+  const rupor = start(t, ['serve', '--config', join(place, 'rupor.toml')]);
+  const [host] = await rupor.waitFor(/ws:\/\/127\.0\.0\.1:[1-9]\d*/);
+  // Redis itself says when rupor listens to all of its channels.
+  await eventually(async () => (await run('redis-cli', ['-p', `${port}`, 'pubsub', 'numpat'])).stdout.trim(), (count) => count.endsWith('1'), 'rupor to subscribe');
+
+  const [owner, other] = [await open(t, `${app.url}/login/5`), await open(t, `${app.url}/login/5`)];
+  for (const page of [owner, other]) {
+    await page.goto(app.url);
+    await page.waitForFunction(() => window.ready);
+    await page.evaluate((where) => window.start(where, null), `${host}/?user=5`);
+    await page.waitForFunction(() => window.echo.connectionStatus() === 'connected');
+    await hear(page, 'channel', 'news');
+    await hear(page, 'private', 'orders.5');
+    await seen(page, [['channel', 'open', 'news'], ['private', 'open', 'orders.5']]);
+  }
+  const event = (note) => ['private', 'event', { order: 5, note, socket: null }];
+  await ship(owner, 5, { note: 'to others', others: true });
+  await ship(owner, 5, { note: 'to all' });
+  const socket = await owner.evaluate(() => window.echo.socketId());
+  await seen(other, [['private', 'event', { order: 5, note: 'to others', socket }], event('to all')]);
+  const own = await seen(owner, [event('to all')]);
+  assert.ok(!own.some(([, , value]) => value?.note === 'to others'), JSON.stringify(own));
+});
+
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  return port;
+}
