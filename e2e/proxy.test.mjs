@@ -2,15 +2,14 @@
 // All of 127.0.0.0/8 is this machine: 127.0.0.1 is where nginx connects from, clients have other addresses of it.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { certificate, folder } from './support/certificate.mjs';
 import { Listener, refusal } from './support/listener.mjs';
-import { eventually, repository, start } from './support/program.mjs';
+import { eventually, freePort, repository, start } from './support/program.mjs';
 
 const NGINX = '/usr/sbin/nginx';
 const HOWTO = readFileSync(repository('docs/howto/nginx.md'), 'utf8');
@@ -20,15 +19,6 @@ const CLIENT = '127.0.0.3';
 function put(text, from, to) {
   assert.ok(text.includes(from), `docs/howto/nginx.md does not have ${from}`);
   return text.replaceAll(from, to);
-}
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 const answers = (port) =>

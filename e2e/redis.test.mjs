@@ -1,26 +1,14 @@
 // Publications from a real Redis, an own one on a free port: by redis-cli, by PHP, and as Laravel broadcasts.
 
 import assert from 'node:assert/strict';
-import { createServer } from 'node:net';
-import { once } from 'node:events';
 import { test } from 'node:test';
 
 import { folder } from './support/certificate.mjs';
 import { Listener } from './support/listener.mjs';
 import { counted, metrics } from './support/metrics.mjs';
-import { demo, eventually, run, start } from './support/program.mjs';
+import { demo, eventually, freePort, run, start } from './support/program.mjs';
 
 const PASSWORD = 'hush-hush-4711';
-
-/** A port that nothing listens on. */
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** `redis-server` with a password, which keeps nothing. */
 async function redis(t, port) {

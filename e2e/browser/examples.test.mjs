@@ -1,12 +1,10 @@
 // The examples in a real Chromium, each started as its README says: two tabs talk to each other through handlers in PHP.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { test } from 'node:test';
 
 import { metrics } from '../support/metrics.mjs';
-import { binary, eventually, inTime, repository, start as run } from '../support/program.mjs';
+import { binary, eventually, freePort, inTime, repository, start as run } from '../support/program.mjs';
 import { browser, shows, texts } from './support/browser.mjs';
 import { picture, start } from './support/examples.mjs';
 
@@ -274,15 +272,6 @@ test('tanks: fingers drive and fire', async (t) => {
   await touch('touchEnd', '#fire', 0.5, 0.5);
   await eventually(() => page.evaluate(() => world.seen.shells.length), (shells) => shells === 0, 'no more shells');
 });
-
-/** A port that nobody has, as far as that can be known. */
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 for (const name of ['chat', 'chat2', 'notify', 'commands', 'tanks']) {
   test(`${name}: one command starts gateway and page, and Ctrl-C ends both`, async (t) => {

@@ -2,14 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { laravel } from '../support/laravel.mjs';
-import { eventually, repository, run, start } from '../support/program.mjs';
+import { eventually, freePort, repository, run, start } from '../support/program.mjs';
 import { browser } from './support/browser.mjs';
 import { folder } from './support/pages.mjs';
 
@@ -202,11 +200,3 @@ subscribe = "anyone"
   const own = await seen(owner, [event('to all')]);
   assert.ok(!own.some(([, , value]) => value?.note === 'to others'), JSON.stringify(own));
 });
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  return port;
-}

@@ -8,6 +8,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
 /** How long anything may take before its test fails. Only a failure ever waits that long. */
@@ -139,4 +140,14 @@ export async function demo(t, flags = [], options = {}) {
   rupor.inlet = (await rupor.waitFor(/tcp:\/\/(127\.0\.0\.1:[1-9]\d*)/))[1];
   rupor.key = (await rupor.waitFor(/Bearer ([^\s'"]+)/))[1];
   return rupor;
+}
+
+/** A port of 127.0.0.1 that nothing listens on, for programs that cannot take port 0. */
+export async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
 }
