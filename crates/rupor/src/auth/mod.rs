@@ -6,7 +6,7 @@
 //! - `api_key`: the HTTP API's key;
 //! - `jwt`: what a token says and whether it is believed;
 //! - `key`: the keys, checked at start;
-//! - `signed_url`: addresses that the site signed for a user;
+//! - `signed_url`: addresses that the site signed for a user; `signer`, their signature, which calls of a webhook have, too;
 //! - `origin`: which pages may connect, which `Host` a request may name.
 //!
 //! A token is in no log, no error and no `Debug` output; whoever logs a request logs its path and never its query.
@@ -16,6 +16,7 @@ pub(crate) mod jwt;
 pub(crate) mod key;
 pub(crate) mod origin;
 mod signed_url;
+pub(crate) mod signer;
 
 use crate::config;
 pub(crate) use jwt::ChannelGrant;

@@ -4,10 +4,8 @@
 //! without percent-encoding. `expires` is digits only, so no two pairs are signed as one text. It is compared in constant time.
 
 use crate::auth::is_user_name;
+use crate::auth::signer::Signer;
 use crate::config::Secret;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, EncodingKey, crypto::sign};
 use std::fmt;
 use std::time::Duration;
 use subtle::ConstantTimeEq as _;
@@ -43,21 +41,16 @@ impl fmt::Display for SignedUrlError {
 }
 
 /// Verifies signed addresses.
+#[derive(Debug)]
 pub(crate) struct SignedUrls {
-    key: EncodingKey,
-}
-
-impl fmt::Debug for SignedUrls {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("SignedUrls(…)")
-    }
+    signer: Signer,
 }
 
 impl SignedUrls {
     /// Takes the key in.
     pub(crate) fn new(key: &Secret) -> Self {
         Self {
-            key: EncodingKey::from_secret(key.expose()),
+            signer: Signer::new(key),
         }
     }
 
@@ -93,7 +86,8 @@ impl SignedUrls {
             return Err(SignedUrlError::Malformed);
         }
         let expected = self
-            .signature(&expires, &user)
+            .signer
+            .sign(format!("{expires}.{user}").as_bytes())
             .ok_or(SignedUrlError::WrongSignature)?;
         if !bool::from(expected.as_bytes().ct_eq(signature.as_bytes())) {
             return Err(SignedUrlError::WrongSignature);
@@ -102,17 +96,6 @@ impl SignedUrls {
             return Err(SignedUrlError::Expired);
         }
         Ok(Some((user.into_owned(), ends)))
-    }
-
-    fn signature(&self, expires: &str, user: &str) -> Option<String> {
-        let mac = sign(
-            format!("{expires}.{user}").as_bytes(),
-            &self.key,
-            Algorithm::HS256,
-        )
-        .ok()?;
-        let mac = URL_SAFE_NO_PAD.decode(mac).ok()?;
-        Some(mac.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }
 

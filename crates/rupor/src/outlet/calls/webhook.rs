@@ -3,11 +3,12 @@
 
 use super::callee::{Answer, NoAnswer, excerpt};
 use super::lanes::{About, Event};
+use crate::auth::signer::Signer;
 use crate::config::WebhookConfig;
 use crate::gateway::ConnectionId;
 use crate::outlet::request::Fields;
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
@@ -15,7 +16,6 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use jsonwebtoken::{Algorithm, EncodingKey, crypto::sign};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -42,7 +42,7 @@ const SIGNATURE: &str = "rupor-signature";
 /// The webhook.
 pub(super) struct Client {
     config: WebhookConfig,
-    key: EncodingKey,
+    signer: Signer,
     http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
@@ -69,7 +69,7 @@ impl Client {
             .pool_max_idle_per_host(config.calls.at_a_time.get())
             .build(connector);
         Self {
-            key: EncodingKey::from_secret(config.key.expose()),
+            signer: Signer::new(&config.key),
             config,
             http,
         }
@@ -150,10 +150,8 @@ impl Client {
     fn signature(&self, timestamp: u64, body: &[u8]) -> Result<String, NoAnswer> {
         let mut signed = format!("{timestamp}.").into_bytes();
         signed.extend_from_slice(body);
-        let failed = || NoAnswer("the call cannot be signed".to_owned());
-        let mac = sign(&signed, &self.key, Algorithm::HS256).map_err(|_| failed())?;
-        let mac = URL_SAFE_NO_PAD.decode(mac).map_err(|_| failed())?;
-        let digits: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = self.signer.sign(&signed);
+        let digits = digits.ok_or_else(|| NoAnswer("the call cannot be signed".to_owned()))?;
         Ok(format!("v1={digits}"))
     }
 }
