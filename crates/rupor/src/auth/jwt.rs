@@ -155,7 +155,7 @@ impl Verifier {
     /// # Errors
     /// Why it is not believed.
     pub(crate) fn verify(&self, token: &str, now: Duration) -> Result<Verified, TokenError> {
-        let claims = self.claims(token, now)?;
+        let (claims, expires) = self.claims(token, now)?;
         // RFC 8725 §3.12: a token of one kind is none of the other. Whoever was given a channel's is not let in by it.
         if claims.contains_key(CHANNEL_CLAIM) {
             return Err(TokenError::OfChannel);
@@ -163,7 +163,6 @@ impl Verifier {
         let user: Arc<str> = user_in(&claims, &self.user_claim)
             .ok_or(TokenError::NoUser)?
             .into();
-        let expires = self.expiry(&claims)?;
         Ok(Verified {
             user,
             expires_at: expires
@@ -181,7 +180,7 @@ impl Verifier {
         token: &str,
         now: Duration,
     ) -> Result<ChannelGrant, TokenError> {
-        let claims = self.claims(token, now)?;
+        let (claims, _) = self.claims(token, now)?;
         let Some(Value::String(channel)) = claims.get(CHANNEL_CLAIM) else {
             return Err(TokenError::NoChannel);
         };
@@ -196,8 +195,12 @@ impl Verifier {
         })
     }
 
-    /// The claims of a token that is signed by one of the keys, holds now, and is for us.
-    fn claims(&self, token: &str, now: Duration) -> Result<Map<String, Value>, TokenError> {
+    /// The claims of a token that is signed by one of the keys, holds now, and is for us; and until when, with the leeway.
+    fn claims(
+        &self,
+        token: &str,
+        now: Duration,
+    ) -> Result<(Map<String, Value>, Duration), TokenError> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenError::TooLong);
         }
@@ -211,16 +214,8 @@ impl Verifier {
             return Err(TokenError::WrongAlgorithm);
         }
         let claims = verified_claims(token, key)?;
-        self.check_claims(&claims, now)?;
-        Ok(claims)
-    }
-
-    /// `exp` with the leeway.
-    fn expiry(&self, claims: &Map<String, Value>) -> Result<Duration, TokenError> {
-        let expires = claims.get("exp").and_then(numeric_date);
-        expires
-            .map(|expires| expires.saturating_add(self.leeway))
-            .ok_or(TokenError::NoExpiry)
+        let expires = self.check_claims(&claims, now)?;
+        Ok((claims, expires))
     }
 
     fn key(&self, id: Option<&str>) -> Result<&VerifyingKey, TokenError> {
@@ -233,9 +228,19 @@ impl Verifier {
         }
     }
 
-    fn check_claims(&self, claims: &Map<String, Value>, now: Duration) -> Result<(), TokenError> {
+    /// Whether they hold now and are for us; until when, with the leeway.
+    fn check_claims(
+        &self,
+        claims: &Map<String, Value>,
+        now: Duration,
+    ) -> Result<Duration, TokenError> {
+        let expires = claims
+            .get("exp")
+            .and_then(numeric_date)
+            .ok_or(TokenError::NoExpiry)?
+            .saturating_add(self.leeway);
         // RFC 7519 §4.1.4: not on or after this time.
-        if now >= self.expiry(claims)? {
+        if now >= expires {
             return Err(TokenError::Expired);
         }
         if let Some(not_before) = claims.get("nbf") {
@@ -254,7 +259,7 @@ impl Verifier {
         {
             return Err(TokenError::WrongAudience);
         }
-        Ok(())
+        Ok(expires)
     }
 }
 
