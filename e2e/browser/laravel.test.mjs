@@ -46,11 +46,11 @@ subscribe = "anyone"
 }
 
 /** A tab of that user, connected through Echo. */
-async function tab(t, { app, host }, user, options) {
+async function tab(t, { app, host, connect = (where) => window.start(where) }, user, options) {
   const page = await open(t, `${app.url}/login/${user}`, options);
   await page.goto(app.url);
   await page.waitForFunction(() => window.ready);
-  await page.evaluate((where) => window.start(where), host);
+  await page.evaluate(connect, host);
   await page.waitForFunction(() => window.echo.connectionStatus() === 'connected');
   return page;
 }
@@ -182,12 +182,9 @@ subscribe = "anyone"
   // Redis itself says when rupor listens to all of its channels.
   await eventually(async () => (await run('redis-cli', ['-p', `${port}`, 'pubsub', 'numpat'])).stdout.trim(), (count) => count.endsWith('1'), 'rupor to subscribe');
 
-  const [owner, other] = [await open(t, `${app.url}/login/5`), await open(t, `${app.url}/login/5`)];
+  const plain = { app, host: `${host}/?user=5`, connect: (where) => window.start(where, null) };
+  const [owner, other] = [await tab(t, plain, '5'), await tab(t, plain, '5')];
   for (const page of [owner, other]) {
-    await page.goto(app.url);
-    await page.waitForFunction(() => window.ready);
-    await page.evaluate((where) => window.start(where, null), `${host}/?user=5`);
-    await page.waitForFunction(() => window.echo.connectionStatus() === 'connected');
     await hear(page, 'channel', 'news');
     await hear(page, 'private', 'orders.5');
     await seen(page, [['channel', 'open', 'news'], ['private', 'open', 'orders.5']]);
