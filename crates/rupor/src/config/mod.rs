@@ -3,8 +3,8 @@
 //! [`Config`] is the checked result; everything else in the program reads only that.
 //!
 //! Start at [`load`]: it lays defaults, file, environment and flags over one another ([`source`]) and builds the result
-//! ([`build`]). What options there are is said once, in [`options`], [`deflate`], [`php`], [`calls`], [`redis`]
-//! and [`limits`].
+//! ([`build`]). What options there are is said once, in [`options`], [`deflate`], [`php`], [`calls`], [`redis`],
+//! [`signed_url`] and [`limits`].
 
 mod build;
 mod calls;
