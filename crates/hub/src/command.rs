@@ -68,6 +68,8 @@ pub struct Publication {
     pub compress: bool,
     /// What it is the newest state of, for those who get only the newest.
     pub key: Option<Arc<str>>,
+    /// The same each time that it is sent, so that a receiver can tell a repeat.
+    pub id: Option<Arc<str>>,
 }
 
 /// Whom a publication or a disconnect is for.

@@ -92,6 +92,7 @@ fn publication() -> Publication {
         text: "test".into(),
         compress: true,
         key: None,
+        id: None,
     }
 }
 

@@ -34,13 +34,15 @@ pub(crate) trait Dialect: fmt::Debug + Sync {
     fn answer(&self, answer: &Answer<'_>, id: Option<&Id>) -> Option<String>;
 }
 
-/// How a publication found its receivers, as far as they are told.
+/// How a publication found its receivers, and which one it is, as far as they are told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Address<'a> {
     /// The channel that it was published in.
     pub(crate) channel: Option<&'a str>,
     /// The one user that it was sent to.
     pub(crate) user: Option<&'a str>,
+    /// Its id, where it may be sent again.
+    pub(crate) publication: Option<&'a str>,
 }
 
 /// The subprotocol of the dialect `v1`.

@@ -39,7 +39,8 @@ mod tests {
     fn the_frame_is_the_text() {
         let address = Address {
             channel: Some("news"),
-            user: None,
+            publication: Some("7"),
+            ..Address::default()
         };
         let frame = Plain.publication(address, "test");
         assert_eq!(frame.as_bytes(), b"\x81\x04test");

@@ -37,6 +37,7 @@ impl Dialect for V1 {
         let event = Event::Message {
             channel: address.channel,
             user: address.user,
+            publication: address.publication,
             message: text,
         };
         Frame::new(Message::Text(&encode(&event)))
@@ -108,6 +109,8 @@ enum Event<'a> {
         channel: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         user: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        publication: Option<&'a str>,
         message: &'a str,
     },
     Subscribed {

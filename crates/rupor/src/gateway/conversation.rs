@@ -78,6 +78,7 @@ impl Gateway {
                     text: text.into(),
                     compress: true,
                     key: None,
+                    id: None,
                 },
             }),
             // No dialect has a form of its own for it.

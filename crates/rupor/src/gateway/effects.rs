@@ -61,8 +61,8 @@ fn push_commands(
             publication,
         } => {
             let address = Address {
-                channel: None,
                 user: user.as_deref(),
+                ..Address::default()
             };
             let frame = frame(kind, address, &publication);
             commands.extend(connections.into_iter().map(|to| send(to, frame.clone())));
@@ -75,7 +75,7 @@ fn push_commands(
         } => {
             let address = Address {
                 channel: Some(&channel),
-                user: None,
+                ..Address::default()
             };
             let frame = frame(kind, address, &publication);
             let topic = topic_of_channel(kind, &channel);
@@ -119,6 +119,10 @@ fn push_commands(
 
 /// A publication as connections of a kind get it.
 fn frame(kind: Kind, address: Address<'_>, publication: &Publication) -> Frame {
+    let address = Address {
+        publication: publication.id.as_deref(),
+        ..address
+    };
     let frame = dialect::of_kind(kind).publication(address, &publication.text);
     if publication.compress {
         frame

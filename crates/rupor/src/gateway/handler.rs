@@ -292,6 +292,7 @@ impl WorkerHandler {
                     body: text.into(),
                     compress: true,
                     key: None,
+                    id: None,
                 };
                 let connections = gateway.publish_now(publish)?;
                 answer(Answer::Published { connections });

@@ -350,11 +350,13 @@ impl Node for Gateway {
             body,
             compress,
             key,
+            id,
         } = publish;
         let publication = Publication {
             text: body,
             compress,
             key,
+            id,
         };
         let outcome = self.apply(Command::Publish {
             target,

@@ -99,6 +99,7 @@ impl Site {
             body: text.into(),
             compress: true,
             key: None,
+            id: None,
         };
         let receipts = self.gateway.publish(vec![publish]).now_or_never();
         receipts

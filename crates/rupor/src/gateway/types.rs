@@ -16,6 +16,8 @@ pub(crate) struct Publish {
     pub(crate) compress: bool,
     /// What it is the newest state of, where a slow reader gets only the newest; `None`: of its channel.
     pub(crate) key: Option<Arc<str>>,
+    /// The same each time that it is sent, so that a client can tell a repeat; `None`: it is sent once.
+    pub(crate) id: Option<Arc<str>>,
 }
 
 /// That a publication was taken: it is in the inbox of every worker that has a receiver.

@@ -176,6 +176,7 @@ pub(crate) fn publish(json: &[u8]) -> Request<Publish> {
             body: body(message)?,
             compress: slots.switch(Field::Compress)?.unwrap_or(true),
             key: slots.optional(Field::Key).map(key).transpose()?,
+            id: None,
         })
     })
 }

@@ -322,6 +322,7 @@ fn publish(
         body,
         compress: true,
         key: None,
+        id: None,
     })
 }
 

@@ -365,6 +365,7 @@ fn command() -> impl Strategy<Value = Command> {
         text: "text".into(),
         compress: true,
         key: None,
+        id: None,
     };
     prop_oneof![
         6 => (connection(), 0..3u8, prop::option::of(name()), prop::option::of(name())).prop_map(

@@ -145,10 +145,11 @@ fn deep_json_is_refused_and_not_followed() {
 fn what_is_written_is_escaped() {
     let address = Address {
         channel: Some("news"),
-        user: None,
+        publication: Some("7"),
+        ..Address::default()
     };
     let frame = V1.publication(address, "\"\u{2028}\n</script>");
-    let text = r#"{"type":"message","channel":"news","message":"\"#.to_owned()
+    let text = r#"{"type":"message","channel":"news","publication":"7","message":"\"#.to_owned()
         + "\"\u{2028}\\n</script>\"}";
     assert_eq!(&frame.as_bytes()[2..], text.as_bytes());
 }
@@ -186,7 +187,7 @@ proptest! {
     /// What is published arrives as it was, whatever it is.
     #[test]
     fn any_text_survives_being_published(text in any::<String>(), channel in "[a-z]{1,9}") {
-        let address = Address { channel: Some(&channel), user: None };
+        let address = Address { channel: Some(&channel), ..Address::default() };
         let frame = V1.publication(address, &text);
         // RFC 6455 §5.2: a length of 126 or 127 says that 2 or 8 bytes of length follow.
         let start = match frame.as_bytes()[1] { 126 => 4, 127 => 10, _ => 2 };

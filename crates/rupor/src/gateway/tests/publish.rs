@@ -51,6 +51,7 @@ fn a_batch_is_published_in_its_order_and_answered_in_its_places() {
         body: text.into(),
         compress: true,
         key: None,
+        id: None,
     };
     let mut batch: Vec<_> = (0..100)
         .map(|n| publish(user("anna"), n.to_string()))
@@ -247,6 +248,7 @@ fn a_gateway_without_a_server_says_so() {
         body: "x".into(),
         compress: true,
         key: None,
+        id: None,
     };
     let receipts = gateway.publish(vec![publish]).now_or_never().unwrap();
     assert_eq!(receipts, [Err(PublishError::Unavailable)]);

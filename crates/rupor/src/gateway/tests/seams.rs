@@ -49,9 +49,12 @@ fn a_broker_that_answers_later_is_not_waited_for_on_a_worker() {
         body: "later".into(),
         compress: true,
         key: None,
+        id: Some("orders-7".into()),
     };
     let pending = site.gateway.publish(vec![publish]);
-    client.expect_text(r#"{"type":"message","user":"anna","message":"later"}"#);
+    client.expect_text(
+        r#"{"type":"message","user":"anna","publication":"orders-7","message":"later"}"#,
+    );
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
@@ -77,6 +80,7 @@ fn a_broker_outlives_its_node_without_harm() {
         body: "x".into(),
         compress: true,
         key: None,
+        id: None,
     };
     let receipts = broker.publish(vec![publish]).now_or_never().unwrap();
     assert_eq!(receipts, [Err(PublishError::Unavailable)]);
@@ -117,6 +121,7 @@ fn an_application_may_answer_later_from_any_thread() {
                     body: text.into(),
                     compress: true,
                     key: None,
+                    id: None,
                 }];
                 gateway.publish(batch).now_or_never().unwrap()
             };

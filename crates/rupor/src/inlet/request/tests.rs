@@ -28,6 +28,7 @@ fn the_articles_line_is_understood() {
         body: Arc::from("test"),
         compress: true,
         key: None,
+        id: None,
     };
     assert_eq!(request.outcome, Ok(expected));
     assert_eq!(request.id, None);

@@ -182,6 +182,7 @@ impl CarryOut<'_> {
             body: utf8(text, "what is published is not UTF-8")?.into(),
             compress: true,
             key: None,
+            id: None,
         };
         patience::publish(self.gateway, publish).await?;
         Ok(())
