@@ -245,6 +245,11 @@ const BROKEN: &[(&str, usize, &[&str])] = &[
         &["`channel.subscribe`", "\"anyone\""],
     ),
     (
+        "auth = \"none\"\n[[channel]]\nname = \"a\"\nsubscribe = \"anyone\"\npublish = \"user\"",
+        5,
+        &["`channel.publish`", "did you mean \"users\"?"],
+    ),
+    (
         "auth = \"none\"\n[[channel]]\nname = \"a\"\nslow = \"drop\"",
         4,
         &["`channel.slow`", "\"drop-newest\""],

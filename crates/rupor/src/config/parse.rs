@@ -1,6 +1,6 @@
 //! Texts to values: each function takes what one place says and gives the value or the problem with it.
 
-use super::error::Problem;
+use super::error::{Problem, nearest};
 use super::types::InletAddress;
 use rupor_server::AddressRange;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -113,7 +113,7 @@ pub(crate) fn switch(text: &str) -> Result<bool, Problem> {
     }
 }
 
-/// One of a few words.
+/// One of a few words. What is nearly one of them is named first.
 pub(crate) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Problem> {
     let found = choices.iter().find(|(word, _)| *word == text);
     found.map(|(_, value)| *value).ok_or_else(|| {
@@ -121,11 +121,19 @@ pub(crate) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Pr
             .iter()
             .map(|(word, _)| format!("{word:?}"))
             .collect();
-        Problem::new(
-            format!("{} is none of the choices", shown(text)),
-            format!("write one of {}", words.join(", ")),
-        )
+        let mut what = format!("{} is none of the choices", shown(text));
+        if let Some(meant) = nearest_word(text, choices.iter().map(|(word, _)| *word)) {
+            what.push_str(&format!(" (did you mean {meant:?}?)"));
+        }
+        Problem::new(what, format!("write one of {}", words.join(", ")))
     })
+}
+
+/// The word that was probably meant, with large or small letters alike.
+fn nearest_word<'a>(text: &str, words: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    let mut same = words.clone();
+    same.find(|word| word.eq_ignore_ascii_case(text))
+        .or_else(|| nearest(text, words))
 }
 
 /// An address or a network: `10.0.0.0/8`, `::1`.
@@ -245,6 +253,23 @@ mod tests {
         for bad in ["", "5", "s", "2h", "-1s", "61m", "99999999999999999999s"] {
             assert!(duration(bad, Duration::ZERO, hour).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_slip_in_a_word_is_told_with_the_word_that_was_meant() {
+        let choices = [("HS256", 1), ("RS256", 2), ("text", 3), ("subprotocol", 4)];
+        let what = |text: &str| choice(text, &choices).unwrap_err().what;
+        for (slip, meant) in [
+            ("hs256", "HS256"),
+            ("HS265", "HS256"),
+            ("txt", "text"),
+            ("subprotokoll", "subprotocol"),
+        ] {
+            let expected = format!("{slip:?} is none of the choices (did you mean {meant:?}?)");
+            assert_eq!(what(slip), expected);
+        }
+        assert_eq!(what("colour"), "\"colour\" is none of the choices");
+        assert_eq!(choice("text", &choices), Ok(3));
     }
 
     #[test]
