@@ -551,7 +551,7 @@ final class Request
 {
     /** Path and query as they were sent: `/chat?user=anna`. */
     public readonly string $target;
-    /** The peer's address and port: `192.0.2.1:50123`. Behind a proxy that is the proxy. */
+    /** The peer's address and port: `192.0.2.1:50123`. Behind a proxy: as `client_address` of rupor has it. */
     public readonly string $remote;
     /** Whether it came over TLS of the gateway's. */
     public readonly bool $secure;

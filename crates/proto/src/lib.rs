@@ -50,6 +50,7 @@ mod frame;
 pub mod handshake;
 mod limits;
 mod message;
+pub mod proxied;
 mod time;
 
 pub use close::CloseCode;

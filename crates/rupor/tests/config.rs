@@ -209,6 +209,16 @@ const BROKEN: &[(&str, usize, &[&str])] = &[
         &["`subprotocol`", "\"a b\""],
     ),
     (
+        "auth = \"none\"\nclient_address = \"x-forwarded-for\"",
+        2,
+        &["`client_address`", "trusted_proxy = [\"127.0.0.1\"]"],
+    ),
+    (
+        "auth = \"none\"\nclient_address = \"x-real-ip\"",
+        2,
+        &["`client_address`", "\"proxy-protocol\""],
+    ),
+    (
         "auth = \"none\"\ntrusted_proxy = [\"10.0.0.0/40\"]",
         2,
         &["`trusted_proxy`", "10.0.0.0/8"],

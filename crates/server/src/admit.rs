@@ -50,8 +50,8 @@ pub struct UpgradeRequest {
     pub headers: HeaderMap,
     /// The subprotocols that the client offers, in its order, each a token, no two the same.
     pub subprotocols: Vec<String>,
-    /// The client's address: the peer's, or behind a trusted proxy what its `X-Forwarded-For` says (the port is 0 where
-    /// that has none).
+    /// The client's address: the peer's, or what a trusted proxy says
+    /// ([`ClientAddress`](crate::ClientAddress)); then its port may be 0.
     pub remote: SocketAddr,
     /// Whether it came over TLS of ours.
     pub secure: bool,

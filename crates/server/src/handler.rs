@@ -192,7 +192,8 @@ impl<'a> Connection<'a> {
         self.link.timer = self.context.now.saturating_add_ms(delay_ms);
     }
 
-    /// The client's address, as in [`UpgradeRequest::remote`](crate::UpgradeRequest::remote).
+    /// The client's address: the peer's, or what a trusted proxy says
+    /// ([`ClientAddress`](crate::ClientAddress)).
     pub fn remote(&self) -> SocketAddr {
         self.link.remote
     }

@@ -54,7 +54,7 @@ pub use handler::{Connection, Handler};
 pub use id::{ConnectionId, NotAConnectionId, WORKERS_MAX, WorkerId};
 pub use inbox::Command;
 pub use limits::{LimitRow, Limits};
-pub use opening::{AddressRange, NotAnAddressRange, RemoteAddr, RequestBody, Tls};
+pub use opening::{AddressRange, ClientAddress, NotAnAddressRange, RemoteAddr, RequestBody, Tls};
 pub use server::{Running, Server};
 pub use slow::SlowPolicy;
 pub use socket::{Received, WebSocket, WebSocketLimits};

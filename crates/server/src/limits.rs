@@ -91,7 +91,7 @@ limits! {
     openings_max: usize = 10_000, "connections",
         "Connections that are not WebSockets (yet): TLS handshakes, request heads, HTTP. At it new ones get 503.";
     connections_per_address_max: usize = 100, "connections",
-        "Connections of one address (IPv6: one /64). Loopback and trusted proxies are exempt. At it new ones get 503. 0: off.";
+        "Connections of one address (IPv6: one /64; behind a trusted proxy the client's). Loopback and trusted proxies are exempt. At it new ones get 503. 0: off.";
     handshakes_per_address_per_second: u32 = 20, "upgrades per second",
         "WebSocket upgrades of one address (IPv6: one /64; behind a trusted proxy the client's), with one second's worth of burst. Loopback and trusted proxies are exempt. At it: 503. 0: off.";
     accepts_per_second: u32 = 1_000, "connections per second",

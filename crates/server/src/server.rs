@@ -27,7 +27,10 @@ use crate::id::{WORKERS_MAX, WorkerId};
 use crate::inbox::Inbox;
 use crate::limits::Limits;
 use crate::memory;
-use crate::opening::{AddressRange, Gate, HttpService, Opening, RequestBody, Tls, Waiting, bind};
+use crate::opening::{
+    AddressRange, ClientAddress, Gate, HttpService, Opening, Proxies, RequestBody, Tls, Waiting,
+    bind,
+};
 use crate::stats::Counters;
 use crate::worker::{Adoption, Adoptions, Context, Core, Ready, Socket, WAKE, Worker};
 
@@ -70,6 +73,7 @@ pub struct Server<H: Handler, A = AdmitAll> {
     http2: bool,
     http: Option<HttpService>,
     trusted_proxies: Vec<AddressRange>,
+    client_address: ClientAddress,
     listeners: Vec<TcpListener>,
 }
 
@@ -88,6 +92,7 @@ impl<H: Handler> Server<H> {
             http2: true,
             http: None,
             trusted_proxies: Vec::new(),
+            client_address: ClientAddress::default(),
             listeners: Vec::new(),
         }
     }
@@ -106,6 +111,7 @@ impl<H: Handler, A> Server<H, A> {
             http2: self.http2,
             http: self.http,
             trusted_proxies: self.trusted_proxies,
+            client_address: self.client_address,
             listeners: self.listeners,
         }
     }
@@ -164,12 +170,19 @@ impl<H: Handler, A> Server<H, A> {
         self
     }
 
-    /// Proxies whose `X-Forwarded-For` says who the client of an upgrade is: the last address in it
-    /// that is no trusted proxy's. From anybody else the header is not looked at. The limits on
-    /// connections per address and the accept rate leave these proxies out (loopback always);
-    /// upgrades count by the client's address.
+    /// Proxies that are believed about who their client is, as
+    /// [`client_address`](Self::client_address) says; nobody else is. The limits per address and the
+    /// accept rate leave these proxies out (loopback always): a connection counts as the client's
+    /// from when the proxy says whose it is.
     pub fn trusted_proxies(mut self, proxies: impl IntoIterator<Item = AddressRange>) -> Self {
         self.trusted_proxies.extend(proxies);
+        self
+    }
+
+    /// What names the client of a connection that a trusted proxy makes; by default
+    /// [`ClientAddress::XForwardedFor`].
+    pub fn client_address(mut self, source: ClientAddress) -> Self {
+        self.client_address = source;
         self
     }
 
@@ -228,7 +241,12 @@ impl<H: Handler, A: Admit<Admission = H::Admission>> Server<H, A> {
 
         let opening = Arc::new(Opening {
             admit: self.admit,
-            gate: Gate::new(Arc::clone(&limits), self.trusted_proxies),
+            gate: Gate::new(Arc::clone(&limits), self.trusted_proxies.clone()),
+            proxies: Proxies::new(
+                self.client_address,
+                self.trusted_proxies,
+                Arc::clone(&handle.shared().counters.opening),
+            ),
             tls: self.tls,
             deflate: self.deflate,
             http2: self.http2,

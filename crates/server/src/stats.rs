@@ -102,6 +102,9 @@ labels! {
         AdmitFailed = "admit_failed",
         /// [`Limits::adoptions_max`](crate::Limits::adoptions_max).
         Adoptions = "adoptions",
+        /// A trusted proxy does not say who its client is, or not in a way that can be read
+        /// ([`ClientAddress`](crate::ClientAddress)).
+        ProxyHeader = "proxy_header",
         /// The server is ending.
         Ending = "ending",
     }
@@ -124,6 +127,8 @@ pub struct Stats {
     pub accept_errors: u64,
     /// Connections that chose HTTP/2.
     pub http2_connections: u64,
+    /// Headers that only proxies send, from addresses that are no trusted proxies; not believed.
+    pub proxy_headers_ignored: u64,
     /// WebSockets opened.
     pub opened: u64,
     /// Those of them that were opened over HTTP/2.
@@ -264,6 +269,7 @@ pub(crate) struct OpeningCounters {
     pub(crate) accepted: AtomicU64,
     pub(crate) accept_errors: AtomicU64,
     pub(crate) http2_connections: AtomicU64,
+    pub(crate) proxy_headers_ignored: AtomicU64,
     pub(crate) http2_websockets: AtomicU64,
     refused: [AtomicU64; RefusalReason::ALL.len()],
 }
@@ -323,6 +329,7 @@ impl Counters {
             accepted: load(&self.opening.accepted),
             accept_errors: load(&self.opening.accept_errors),
             http2_connections: load(&self.opening.http2_connections),
+            proxy_headers_ignored: load(&self.opening.proxy_headers_ignored),
             http2_websockets: load(&self.opening.http2_websockets),
             opened: sum(|worker| &worker.opened),
             closed: (0..)

@@ -220,7 +220,8 @@ pub(super) fn prepare<H: Handler, A>(
         .limits(config.limits.clone())
         .workers(config.workers.get())
         .http2(config.http2)
-        .trusted_proxies(config.trusted_proxies.iter().copied());
+        .trusted_proxies(config.trusted_proxies.iter().copied())
+        .client_address(config.client_address);
     if let Some(tls) = tls {
         server = server.tls(tls);
     }

@@ -8,7 +8,7 @@ use super::source::{Layer, Located, Table, Value};
 use super::types::{
     Application, ApplicationRule, Auth, Config, LogFormat, Mode, Origins, TlsFiles,
 };
-use super::{Secret, calls, deflate, limits, parse, php, redis};
+use super::{Secret, calls, deflate, limits, parse, php, proxies, redis};
 use std::fs::File;
 use std::io::Read as _;
 use std::num::NonZeroUsize;
@@ -48,6 +48,7 @@ pub(crate) fn config(mode: Mode, layer: &Layer) -> Result<Config, ConfigError> {
         api_key: api_key(mode, &values)?,
         pages: values.optional("pages", parse::switch)?.unwrap_or(false),
         trusted_proxies: values.each("trusted_proxy", parse::network)?,
+        client_address: proxies::client_address(&values)?,
         deflate: deflate::deflate(mode, &values)?,
         drain: values
             .optional("drain", |text| {

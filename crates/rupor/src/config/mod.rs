@@ -15,6 +15,7 @@ pub(crate) mod load;
 pub(crate) mod options;
 pub(crate) mod parse;
 mod php;
+mod proxies;
 mod redis;
 #[cfg(test)]
 pub(crate) mod reference;

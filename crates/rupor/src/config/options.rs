@@ -111,6 +111,7 @@ pub(crate) fn general() -> impl Iterator<Item = &'static Definition> {
         .chain(super::calls::definitions())
         .chain(super::redis::definitions())
         .chain(super::signed_url::definitions())
+        .chain(super::proxies::definitions())
         .chain(super::deflate::definitions())
 }
 
@@ -439,7 +440,7 @@ static OPTIONS: &[Definition] = &[
         default: Default::Explained("nobody"),
         modes: SERVE,
         section: BROWSERS,
-        help: "A network of reverse proxies, 10.0.0.0/8: their X-Forwarded-For says who the client is, and limits on connections per address leave them out. Repeatable",
+        help: "A network of reverse proxies, 10.0.0.0/8: they are believed about who the client is (`client_address`), and limits per address leave them out. Repeatable",
         example: "trusted_proxy = [\"10.0.0.0/8\"]",
     },
     Definition {

@@ -58,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) pages: bool,
     /// Networks of proxies, which have no limits per address.
     pub(crate) trusted_proxies: Vec<rupor_server::AddressRange>,
+    /// What such a proxy's client is known by.
+    pub(crate) client_address: rupor_server::ClientAddress,
     /// What of compression is agreed to; `None`: nothing.
     pub(crate) deflate: Option<rupor_server::DeflateConfig>,
     /// How long a drain may last before what is left is cut off.

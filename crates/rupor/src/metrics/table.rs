@@ -193,6 +193,11 @@ pub(super) static METRICS: &[Metric] = &[
         },
     ),
     counter(
+        "proxy_headers_ignored",
+        "Headers that only proxies send, from addresses that are no trusted proxies; not believed",
+        |s| one(s.server.proxy_headers_ignored),
+    ),
+    counter(
         "received_messages",
         "Messages received from browsers",
         |s| one(s.server.messages_in),

@@ -233,13 +233,13 @@ impl<A: Admit> Opening<A> {
     async fn serve(
         self: &Arc<Self>,
         tcp: TcpStream,
-        remote: SocketAddr,
-        permit: Permit,
+        peer: SocketAddr,
+        mut permit: Permit,
         place: Place,
     ) {
         let patience = Duration::from_millis(u64::from(self.limits.opening_timeout_ms));
         let mut deadline = Instant::now() + patience;
-        let Some(mut stream) = self.secure(tcp, deadline).await else {
+        let Some((mut stream, remote)) = self.begin(tcp, peer, &mut permit, deadline).await else {
             return;
         };
         if stream.speaks_http2() {
@@ -251,9 +251,22 @@ impl<A: Admit> Opening<A> {
         let mut behind = Vec::new();
         let answer = loop {
             let secure = self.tls.is_some();
-            let head = read_head(&mut stream, behind, remote, secure, &self.limits, deadline);
+            let (proxies, limits) = (&self.proxies, &self.limits);
+            let head = read_head(
+                &mut stream,
+                behind,
+                remote,
+                proxies,
+                secure,
+                limits,
+                deadline,
+            );
             match head.await {
-                Ok(Opened::Http { received, extent }) => {
+                Ok(Opened::Http {
+                    received,
+                    extent,
+                    remote,
+                }) => {
                     let answered = self.serve_http(stream, received, extent, remote).await;
                     let Some(answered) = answered else {
                         return;
@@ -269,10 +282,16 @@ impl<A: Admit> Opening<A> {
                     upgrade,
                     request,
                     rest,
-                }) => match self.decide(&upgrade, *request, &permit).await {
-                    Ok(decided) => return self.adopt(stream, decided, rest, permit).await,
-                    Err(answer) => break answer,
-                },
+                }) => {
+                    if let Err(reason) = permit.is_of(request.remote.ip()) {
+                        break self.refuse(reason, "too many connections of one address");
+                    }
+                    match self.decide(&upgrade, *request, &permit).await {
+                        Ok(decided) => return self.adopt(stream, decided, rest, permit).await,
+                        Err(answer) => break answer,
+                    }
+                }
+                Err(HeadError::Proxy) => break Answer::bad_proxy_header(),
                 Err(HeadError::Refused(error)) => {
                     self.counters.refused(RefusalReason::Malformed);
                     break Answer::from(&error);
@@ -286,6 +305,24 @@ impl<A: Admit> Opening<A> {
             }
         };
         answer.send(stream, self.linger()).await;
+    }
+
+    /// What comes before the first request: the PROXY protocol, TLS.
+    async fn begin(
+        self: &Arc<Self>,
+        mut tcp: TcpStream,
+        peer: SocketAddr,
+        permit: &mut Permit,
+        deadline: Instant,
+    ) -> Option<(Stream, SocketAddr)> {
+        let is_tls = self.tls.is_some();
+        let greeted = self.proxies.greeted(&mut tcp, peer, is_tls, deadline);
+        let remote = greeted.await.ok()?;
+        if let Err(reason) = permit.is_of(remote.ip()) {
+            turn_away(self, tcp, reason);
+            return None;
+        }
+        Some((self.secure(tcp, deadline).await?, remote))
     }
 
     /// Waits for the next request of a connection, which may begin with what came `behind` the one

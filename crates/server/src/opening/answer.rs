@@ -37,6 +37,12 @@ impl Answer {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, reason)
     }
 
+    /// A trusted proxy that does not say who its client is.
+    pub(crate) fn bad_proxy_header() -> Self {
+        let reason = "the header in which the proxy names the client is malformed";
+        Self::new(StatusCode::BAD_REQUEST, reason)
+    }
+
     /// What becomes of the connection: its end, and no proxy hands on what an `Upgrade` in a 426 says
     /// (RFC 9110 §7.8).
     fn connection(&self) -> &'static str {

@@ -5,8 +5,8 @@
 //! only.
 //!
 //! IPv6 addresses count by their /64: that is what one customer of a provider has. Loopback and
-//! trusted proxies count only in `connections_max`; upgrades that come through a trusted proxy count
-//! by the address that it names.
+//! trusted proxies count only in `connections_max`, until a trusted proxy says whose a connection is:
+//! from then on it is one of that address.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -114,27 +114,6 @@ impl Gate {
         })
     }
 
-    /// Whose word about the client is taken.
-    pub(crate) fn trusted_proxies(&self) -> &[AddressRange] {
-        &self.trusted_proxies
-    }
-
-    /// Whether a client that a trusted proxy speaks for may upgrade once more now.
-    pub(crate) fn handshake(&self, address: IpAddr) -> bool {
-        self.handshake_at(self.key(address), self.now_us())
-    }
-
-    fn handshake_at(&self, key: Option<AddressKey>, now_us: u64) -> bool {
-        let per_second = self.limits.handshakes_per_address_per_second;
-        let (Some(key), 1..) = (key, per_second) else {
-            return true;
-        };
-        let mut places = self.lock();
-        places.sweep(now_us);
-        let address = places.addresses.entry(key).or_default();
-        address.handshakes.take(per_second, now_us)
-    }
-
     /// A place for a connection that was just accepted.
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Permit, RefusalReason> {
         self.enter_at(address, self.now_us())
@@ -149,18 +128,13 @@ impl Gate {
         }
         if let Some(key) = key {
             let most = limits.connections_per_address_max;
-            let there = places
-                .addresses
-                .get(&key)
-                .map_or(0, |address| address.connections);
-            if most > 0 && there >= most {
+            if !places.has_room(key, most) {
                 return Err(RefusalReason::AddressConnections);
             }
             if !places.accepts.take(limits.accepts_per_second, now_us) {
                 return Err(RefusalReason::AcceptRate);
             }
-            places.sweep(now_us);
-            places.addresses.entry(key).or_default().connections += 1;
+            places.join(key, now_us);
         }
         places.connections += 1;
         drop(places);
@@ -172,6 +146,29 @@ impl Gate {
 }
 
 impl Places {
+    /// Whether this address may have one connection more; `most` 0: any number.
+    fn has_room(&self, key: AddressKey, most: usize) -> bool {
+        let there = self.addresses.get(&key);
+        most == 0 || there.is_none_or(|address| address.connections < most)
+    }
+
+    /// One connection of this address more.
+    fn join(&mut self, key: AddressKey, now_us: u64) {
+        self.sweep(now_us);
+        self.addresses.entry(key).or_default().connections += 1;
+    }
+
+    /// One connection of this address less.
+    fn leave(&mut self, key: AddressKey, now_us: u64) {
+        if let Entry::Occupied(mut entry) = self.addresses.entry(key) {
+            let address = entry.get_mut();
+            address.connections = address.connections.saturating_sub(1);
+            if address.connections == 0 && address.handshakes.paid_us <= now_us {
+                entry.remove();
+            }
+        }
+    }
+
     /// Forgets addresses that nobody comes from and whose rate is paid for, when there are many.
     fn sweep(&mut self, now_us: u64) {
         if self.addresses.len() >= self.sweep_at {
@@ -191,13 +188,41 @@ pub(crate) struct Permit {
 }
 
 impl Permit {
+    /// Counts the connection as one of `address` from now on: a proxy said whose it is.
+    pub(crate) fn is_of(&mut self, address: IpAddr) -> Result<(), RefusalReason> {
+        self.is_of_at(address, self.gate.now_us())
+    }
+
+    fn is_of_at(&mut self, address: IpAddr, now_us: u64) -> Result<(), RefusalReason> {
+        let key = self.gate.key(address);
+        if key == self.key {
+            return Ok(());
+        }
+        let mut places = self.gate.lock();
+        if let Some(key) = key {
+            if !places.has_room(key, self.gate.limits.connections_per_address_max) {
+                return Err(RefusalReason::AddressConnections);
+            }
+            places.join(key, now_us);
+        }
+        if let Some(before) = self.key {
+            places.leave(before, now_us);
+        }
+        self.key = key;
+        Ok(())
+    }
+
     /// Whether its address may upgrade once more now.
     pub(crate) fn handshake(&self) -> bool {
         self.handshake_at(self.gate.now_us())
     }
 
     fn handshake_at(&self, now_us: u64) -> bool {
-        self.gate.handshake_at(self.key, now_us)
+        let Some(key) = self.key else { return true };
+        let per_second = self.gate.limits.handshakes_per_address_per_second;
+        let mut places = self.gate.lock();
+        let address = places.addresses.entry(key).or_default();
+        address.handshakes.take(per_second, now_us)
     }
 }
 
@@ -206,14 +231,8 @@ impl Drop for Permit {
         let now_us = self.gate.now_us();
         let mut places = self.gate.lock();
         places.connections = places.connections.saturating_sub(1);
-        if let Some(key) = self.key
-            && let Entry::Occupied(mut entry) = places.addresses.entry(key)
-        {
-            let address = entry.get_mut();
-            address.connections = address.connections.saturating_sub(1);
-            if address.connections == 0 && address.handshakes.paid_us <= now_us {
-                entry.remove();
-            }
+        if let Some(key) = self.key {
+            places.leave(key, now_us);
         }
     }
 }
@@ -291,6 +310,25 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_counts_as_whose_the_proxy_says_it_is() {
+        let gate = gate(Limits {
+            connections_per_address_max: 1,
+            ..Limits::default()
+        });
+        let mut first = gate.enter_at(ip("198.51.100.7"), 0).unwrap();
+        let mut second = gate.enter_at(ip("198.51.100.7"), 0).unwrap();
+        first.is_of(ip("192.0.2.1")).unwrap();
+        assert_eq!(
+            second.is_of(ip("192.0.2.1")),
+            Err(RefusalReason::AddressConnections)
+        );
+        first.is_of(ip("192.0.2.2")).unwrap();
+        second.is_of(ip("192.0.2.1")).unwrap();
+        drop((first, second));
+        assert!(gate.lock().addresses.is_empty());
+    }
+
+    #[test]
     fn rates_have_a_second_of_burst() {
         let gate = gate(Limits {
             accepts_per_second: 3,
@@ -316,7 +354,11 @@ mod tests {
             handshakes_per_address_per_second: 1,
             ..Limits::default()
         });
-        let upgrade = |address, now_us| gate.handshake_at(gate.key(address), now_us);
+        let upgrade = |address, now_us| {
+            let mut permit = gate.enter_at(ip("198.51.100.7"), now_us).unwrap();
+            permit.is_of_at(address, now_us).unwrap();
+            permit.handshake_at(now_us)
+        };
         assert!(upgrade(ip("192.0.2.1"), 0));
         assert!(!upgrade(ip("192.0.2.1"), 0));
         assert!(upgrade(ip("192.0.2.2"), 0));

@@ -9,6 +9,7 @@ use rupor_proto::handshake::{HandshakeError, HeadProgress, RequestHead, Upgrade}
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, timeout_at};
 
+use super::client_address::Proxies;
 use super::request::Extent;
 use crate::admit::UpgradeRequest;
 use crate::limits::Limits;
@@ -26,7 +27,11 @@ pub(crate) enum Opened {
         rest: Vec<u8>,
     },
     /// Another request: all the bytes so far, and how far it reaches.
-    Http { received: Vec<u8>, extent: Extent },
+    Http {
+        received: Vec<u8>,
+        extent: Extent,
+        remote: SocketAddr,
+    },
 }
 
 /// Why there is no request.
@@ -34,6 +39,8 @@ pub(crate) enum Opened {
 pub(crate) enum HeadError {
     /// It is wrong; there is an answer to that.
     Refused(HandshakeError),
+    /// A trusted proxy does not say who its client is.
+    Proxy,
     /// It did not come in time, or too slowly.
     Slow,
     /// The peer left, or the connection broke.
@@ -50,7 +57,8 @@ impl From<HandshakeError> for HeadError {
 pub(crate) async fn read_head<S: AsyncRead + Unpin>(
     stream: &mut S,
     mut bytes: Vec<u8>,
-    remote: SocketAddr,
+    peer: SocketAddr,
+    proxies: &Proxies,
     secure: bool,
     limits: &Limits,
     deadline: Instant,
@@ -58,7 +66,11 @@ pub(crate) async fn read_head<S: AsyncRead + Unpin>(
     let mut progress = HeadProgress::default();
     let mut first = (!bytes.is_empty()).then(Instant::now);
     loop {
-        let Some((head, used)) = progress.parse_request(&bytes, &limits.head)? else {
+        let parsed = progress.parse_request(&bytes, &limits.head);
+        let Some((head, used)) = parsed.inspect_err(|_| {
+            proxies.not_a_request(peer, &bytes);
+        })?
+        else {
             let until = slowest(first, bytes.len(), limits).map_or(deadline, |at| at.min(deadline));
             match timeout_at(until, read_some(stream, &mut bytes, limits)).await {
                 Err(_) => return Err(HeadError::Slow),
@@ -68,11 +80,14 @@ pub(crate) async fn read_head<S: AsyncRead + Unpin>(
             first.get_or_insert_with(Instant::now);
             continue;
         };
+        let remote = proxies.client(peer, |name| head.header(name));
+        let remote = remote.map_err(|_| HeadError::Proxy)?;
         if !head.is_upgrade() {
             let extent = Extent::new(&head, used)?;
             return Ok(Opened::Http {
                 received: bytes,
                 extent,
+                remote,
             });
         }
         let upgrade = head.upgrade()?;

@@ -42,8 +42,7 @@ type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 /// The least that hyper takes as a buffer's limit.
 const HYPER_BUFFER_BYTES_MIN: usize = 8192;
 
-/// The peer's address, among the extensions of a request that is given to the HTTP service. Behind a
-/// proxy that is the proxy.
+/// The client's address as [`ClientAddress`](crate::ClientAddress) has it, among the extensions of a request that is given to the HTTP service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemoteAddr(pub SocketAddr);
 

@@ -11,7 +11,7 @@
 mod accept;
 mod answer;
 mod body;
-mod forwarded;
+mod client_address;
 mod gate;
 mod head;
 mod http;
@@ -33,6 +33,8 @@ use tokio::time::timeout;
 
 pub(crate) use self::answer::Answer;
 pub use self::body::RequestBody;
+pub use self::client_address::ClientAddress;
+pub(crate) use self::client_address::Proxies;
 pub(crate) use self::gate::{Gate, Permit};
 pub(crate) use self::http::HttpService;
 pub use self::http::RemoteAddr;
@@ -52,6 +54,7 @@ pub(crate) struct Opening<A: Admit> {
     pub(crate) admit: A,
     pub(crate) limits: Arc<Limits>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) proxies: Proxies,
     pub(crate) tls: Option<Tls>,
     pub(crate) deflate: Option<DeflateConfig>,
     /// Whether TLS connections may speak HTTP/2.

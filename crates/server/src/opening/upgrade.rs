@@ -10,7 +10,6 @@ use rupor_proto::{ApiMisuse, DeflateAgreement};
 use tokio::time::timeout;
 
 use super::answer::Answer;
-use super::forwarded;
 use super::gate::Permit;
 use super::stream::Stream;
 use super::{Opening, Waiting};
@@ -61,22 +60,15 @@ impl<A: Admit> Opening<A> {
     pub(crate) async fn decide_with<R>(
         &self,
         upgrade: &Upgrade,
-        mut request: UpgradeRequest,
+        request: UpgradeRequest,
         permit: &Permit,
         write: Write<R>,
     ) -> Result<Decided<A::Admission, R>, Answer> {
-        let peer = request.remote;
-        let remote = forwarded::client(peer, &request.headers, self.gate.trusted_proxies());
-        request.remote = remote;
+        let remote = request.remote;
         if self.is_ending() {
             return Err(self.refuse(RefusalReason::Ending, "the server is going down"));
         }
-        let is_free = if remote == peer {
-            permit.handshake()
-        } else {
-            self.gate.handshake(remote.ip())
-        };
-        if !is_free {
+        if !permit.handshake() {
             return Err(self.refuse(
                 RefusalReason::AddressRate,
                 "too many upgrades of one address",

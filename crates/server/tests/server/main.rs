@@ -16,6 +16,7 @@ mod faults;
 mod http;
 mod http2;
 mod opening;
+mod proxies;
 mod tls;
 mod upgrades;
 

@@ -37,19 +37,30 @@ impl<A: Admit> Shared<A> {
     ) -> Ended {
         let (mut parts, stream) = request.into_parts();
         let patience = self.opening.http_idle_timeout();
-        let answer = match self.check(&mut parts) {
-            Err(answer) => {
-                self.opening.counters.refused(RefusalReason::Malformed);
-                response(&answer)
-            }
-            Ok(()) if parts.method == Method::CONNECT => {
-                match self.open(parts, stream, &mut respond).await {
+        let checked = self.check(&mut parts).inspect_err(|_| {
+            self.opening.counters.refused(RefusalReason::Malformed);
+        });
+        let remote = checked.and_then(|()| {
+            let lines = |name| {
+                parts
+                    .headers
+                    .get_all(name)
+                    .iter()
+                    .map(HeaderValue::as_bytes)
+            };
+            let client = self.opening.proxies.client(self.remote, lines);
+            client.map_err(|_| Answer::bad_proxy_header())
+        });
+        let answer = match remote {
+            Err(answer) => response(&answer),
+            Ok(remote) if parts.method == Method::CONNECT => {
+                match self.open(parts, remote, stream, &mut respond).await {
                     Ok(ended) => return ended,
                     Err(answer) => response(&answer),
                 }
             }
-            Ok(()) => {
-                parts.extensions.insert(RemoteAddr(self.remote));
+            Ok(remote) => {
+                parts.extensions.insert(RemoteAddr(remote));
                 let head_only = parts.method == Method::HEAD;
                 let length = parts.headers.get(header::CONTENT_LENGTH);
                 let length = length.and_then(|length| length.to_str().ok()?.parse().ok());

@@ -1,6 +1,7 @@
 //! From an extended CONNECT to a WebSocket that belongs to a worker (RFC 8441 §5).
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -28,6 +29,7 @@ impl<A: Admit> Shared<A> {
     pub(super) async fn open(
         &self,
         parts: Parts,
+        remote: SocketAddr,
         receive: RecvStream,
         respond: &mut SendResponse<Bytes>,
     ) -> Result<Ended, Answer> {
@@ -41,7 +43,7 @@ impl<A: Admit> Shared<A> {
         // A place of its own: it is one more connection that a worker carries.
         let permit = opening
             .gate
-            .enter(self.remote.ip())
+            .enter(remote.ip())
             .map_err(|reason| opening.refuse(reason, "too many connections"))?;
         let request = UpgradeRequest {
             target: parts
@@ -51,7 +53,7 @@ impl<A: Admit> Shared<A> {
                 .to_owned(),
             headers: parts.headers,
             subprotocols: upgrade.subprotocols.clone(),
-            remote: self.remote,
+            remote,
             secure: true,
         };
         let decided = opening.decide_with(&upgrade, request, &permit, connect_response);
