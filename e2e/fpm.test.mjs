@@ -1,53 +1,17 @@
 // Handlers in php-fpm: the real one of the system, with a pool and a socket of this test.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
+import { fpm } from './support/fpm.mjs';
 import { Listener, refusal } from './support/listener.mjs';
 import { counted, metrics } from './support/metrics.mjs';
-import { demo, eventually, inTime, repository } from './support/program.mjs';
+import { demo, inTime, repository } from './support/program.mjs';
 
 const SCRIPT = repository('e2e/support/fpm.php');
-const PHP_FPM = join('/usr/sbin', readdirSync('/usr/sbin').find((name) => /^php-fpm[\d.]*$/.test(name)) ?? 'php-fpm');
-
-/** php-fpm with a pool of so many processes; its socket. */
-async function fpm(t, { children = 4, listen, more = '' } = {}) {
-  const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const socket = join(folder, 'fpm.sock');
-  const file = join(folder, 'fpm.conf');
-  writeFileSync(file, `
-[global]
-error_log = ${folder}/log
-daemonize = no
-
-[www]
-listen = ${listen ?? socket}
-pm = static
-pm.max_children = ${children}
-php_admin_value[memory_limit] = 64M
-php_admin_value[display_errors] = off
-${more}
-`);
-  // Root has to say twice that it means it.
-  if (process.getuid() === 0) writeFileSync(file, 'user = root\ngroup = root\n', { flag: 'a' });
-  const flags = ['--nodaemonize', '--allow-to-run-as-root', '--fpm-config', file, '-p', folder];
-  const master = spawn(PHP_FPM, flags, { stdio: 'ignore' });
-  const ended = once(master, 'exit');
-  t.after(async () => {
-    master.kill('SIGTERM'); // which it passes on to its processes
-    await inTime(ended, 'the end of php-fpm');
-  });
-  const log = join(folder, 'log');
-  const said = () => (existsSync(log) ? readFileSync(log, 'utf8') : '');
-  await eventually(said, (text) => text.includes('ready to handle connections'), 'php-fpm to be ready');
-  return socket;
-}
 
 /** php-fpm, and `rupor demo` before it. */
 async function withFpm(t, flags = [], { script = SCRIPT, ...options } = {}) {
@@ -151,8 +115,8 @@ test('connections to php-fpm are kept, have a limit, and are closed when idle', 
     for (const pid of await Promise.all(listeners.map((listener) => ask(listener, 'pid')))) pids.add(pid);
   }
   assert.ok(pids.size <= 2, `${pids.size} processes had a connection`);
-  assert.ok((await value(rupor, 'rupor_fpm_connections')) <= 2);
-  await counted(rupor, 'rupor_fpm_connections', 0);
+  assert.ok((await value(rupor, 'rupor_fpm_connections{pool="*"}')) <= 2);
+  await counted(rupor, 'rupor_fpm_connections{pool="*"}', 0);
   assert.equal(await ask(listeners[0], 'say again'), 'again');
 });
 
@@ -160,7 +124,7 @@ test('processes of php-fpm that end after a while lose no event', async (t) => {
   const rupor = await withFpm(t, [], { children: 2, more: 'pm.max_requests = 5\n' });
   const listener = await open(t, rupor);
   for (let n = 0; n < 60; n += 1) assert.equal(await ask(listener, `say ${n}`), String(n));
-  assert.equal(await value(rupor, 'rupor_call_events_total{to="fpm",result="failed"}'), 0);
+  assert.equal(await value(rupor, 'rupor_call_events_total{to="fpm",pool="*",result="failed"}'), 0);
 });
 
 for (const [how, log, flags] of [
@@ -174,7 +138,7 @@ for (const [how, log, flags] of [
     const listener = await open(t, rupor);
     listener.ws.send(how);
     assert.equal(await ask(listener, 'say still here'), 'still here');
-    assert.equal(await value(rupor, 'rupor_call_events_total{to="fpm",result="failed"}'), 1);
+    assert.equal(await value(rupor, 'rupor_call_events_total{to="fpm",pool="*",result="failed"}'), 1);
     await rupor.waitFor(log);
   });
 }
@@ -188,7 +152,7 @@ test('an answer that cannot be carried out is logged, and the rest of it is done
   assert.equal(await ask(listener, 'say on'), 'on');
   await rupor.waitFor(/unknown variant `dance`/);
   await rupor.waitFor(/no JSON array of commands.*<b>Warning<\/b>: no JSON/);
-  await counted(rupor, 'rupor_call_answers_wrong_total{to="fpm"}', 2);
+  await counted(rupor, 'rupor_call_answers_wrong_total{to="fpm",pool="*"}', 2);
 });
 
 test('a connection can be closed when its event failed', async (t) => {

@@ -42,7 +42,7 @@ test('Ratchet: onError hears of exceptions and errors, and closes', async (t) =>
     assert.equal((await inTime(anna.closed, 'the close')).code, 1000);
     await rupor.waitFor(told);
   }
-  assert.equal((await metrics(rupor)).get('rupor_php_events_failed_total'), 0);
+  assert.equal((await metrics(rupor)).get('rupor_php_events_failed_total{pool="*"}'), 0);
 });
 
 test('Ratchet: a component goes on with its connections in another process', async (t) => {

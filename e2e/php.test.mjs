@@ -99,7 +99,7 @@ test('what a handler prints is logged and hurts nobody', async (t) => {
   anna.ws.send('throw');
   assert.equal((await inTime(anna.closed, 'the close')).code, 1011);
   await rupor.waitFor(/RuntimeException: as told/);
-  assert.equal(await value(rupor, 'rupor_php_events_failed_total'), 0);
+  assert.equal(await value(rupor, 'rupor_php_events_failed_total{pool="*"}'), 0);
 });
 
 for (const [how, reason, flags] of [
@@ -118,8 +118,8 @@ for (const [how, reason, flags] of [
     else anna.ws.send(how);
     assert.deepEqual((await anna.messages(2))[1], 'resumed "7 of hearts"');
     assert.notEqual(await ask(anna, 'pid'), first);
-    await counted(rupor, `rupor_php_worker_ends_total{reason="${reason}"}`, 1);
-    const failed = await value(rupor, 'rupor_php_events_failed_total');
+    await counted(rupor, `rupor_php_worker_ends_total{pool="*",reason="${reason}"}`, 1);
+    const failed = await value(rupor, 'rupor_php_events_failed_total{pool="*"}');
     assert.ok(how === 'kill' ? failed <= 1 : failed === 1, `${failed} failed`);
     assert.equal(await value(rupor, 'rupor_connections'), 1);
   });
@@ -132,7 +132,7 @@ test('events wait for a process that does not read, and come in their order', as
   process.kill(pid, 'SIGSTOP');
   const count = 10_000;
   for (let n = 0; n < count; n += 1) anna.ws.send(`say ${n}`);
-  const waiting = () => value(rupor, 'rupor_php_events_waiting');
+  const waiting = () => value(rupor, 'rupor_php_events_waiting{pool="*"}');
   await eventually(waiting, (events) => events > count - 200, 'the events to wait');
   process.kill(pid, 'SIGCONT');
   const answers = (await anna.messages(count + 1)).slice(1);
@@ -147,7 +147,7 @@ test('who finds no room is closed with 1013 and counted', async (t) => {
   t.after(() => process.kill(pid, 'SIGCONT'));
   for (let n = 0; n < 500; n += 1) anna.ws.send(`say ${n}`);
   assert.equal((await inTime(anna.closed, 'the close')).code, 1013);
-  assert.equal(await value(rupor, 'rupor_php_events_dropped_total{event="message"}'), 1);
+  assert.equal(await value(rupor, 'rupor_php_events_dropped_total{pool="*",event="message"}'), 1);
 });
 
 test('all events of a connection go to one of several processes, in order', async (t) => {
@@ -232,7 +232,7 @@ test('SIGHUP reads the handlers again, and no connection and no message is lost'
     assert.match(await ask(listener, 'last'), /by 100$/);
   }
   assert.equal(await value(rupor, 'rupor_opened_total'), 5);
-  assert.equal(await value(rupor, 'rupor_php_events_failed_total'), 0);
+  assert.equal(await value(rupor, 'rupor_php_events_failed_total{pool="*"}'), 0);
 });
 
 test('saved code runs, and no connection notices', async (t) => {
@@ -260,11 +260,11 @@ test('a process is replaced after its jobs, and over its memory', async (t) => {
   for (const text of texts) anna.ws.send(`say ${text}`);
   await eventually(() => anna.received.filter((text) => /^\d+$/.test(text)).length, (n) => n === 200, 'all answers');
   assert.deepEqual(anna.received.filter((text) => /^\d+$/.test(text)), texts);
-  await eventually(() => value(rupor, 'rupor_php_worker_ends_total{reason="max_jobs"}'), (n) => n >= 1, 'a replacement');
+  await eventually(() => value(rupor, 'rupor_php_worker_ends_total{pool="*",reason="max_jobs"}'), (n) => n >= 1, 'a replacement');
   for (let n = 0; n < 3; n += 1) anna.ws.send('leak');
   await eventually(
-    () => value(rupor, 'rupor_php_worker_ends_total{reason="max_worker_memory"}'), (n) => n >= 1, 'a replacement');
-  assert.equal(await value(rupor, 'rupor_php_events_failed_total'), 0);
+    () => value(rupor, 'rupor_php_worker_ends_total{pool="*",reason="max_worker_memory"}'), (n) => n >= 1, 'a replacement');
+  assert.equal(await value(rupor, 'rupor_php_events_failed_total{pool="*"}'), 0);
 });
 
 test('a connection whose opening ends processes is closed, and the others go on', async (t) => {
@@ -310,26 +310,26 @@ test('while no process starts, who needs one is told at once; mended handlers go
   await rupor.waitFor(/5 PHP processes in a row ended before they handled one event.*Fix:/);
   // Nobody has said yet whether upgrades are to be asked about.
   assert.equal((await refusal(t, `ws://${rupor.browsers}/`)).status, 503);
-  assert.equal(await value(rupor, 'rupor_php_workers_failing'), 1);
+  assert.equal(await value(rupor, 'rupor_php_workers_failing{pool="*"}'), 1);
 
   const mend = async () => {
     writeFileSync(script, whole);
     rupor.child.kill('SIGHUP');
-    await eventually(() => value(rupor, 'rupor_php_workers'), (workers) => workers === 1, 'a process');
-    assert.equal(await value(rupor, 'rupor_php_workers_failing'), 0);
+    await eventually(() => value(rupor, 'rupor_php_workers{pool="*"}'), (workers) => workers === 1, 'a process');
+    assert.equal(await value(rupor, 'rupor_php_workers_failing{pool="*"}'), 0);
   };
   await mend();
   const [stays, sends] = [await open(t, rupor, '/stays'), await open(t, rupor, '/sends')];
   for (const listener of [stays, sends]) assert.match(await ask(listener, 'there?'), /^\d opened$/);
   writeFileSync(script, broken);
   rupor.child.kill('SIGHUP');
-  await eventually(() => value(rupor, 'rupor_php_workers_failing'), (workers) => workers === 1, 'the breaker');
+  await eventually(() => value(rupor, 'rupor_php_workers_failing{pool="*"}'), (workers) => workers === 1, 'the breaker');
   sends.ws.send('nobody hears this');
   assert.equal((await inTime(sends.closed, 'the close')).code, 1013);
   const comes = await open(t, rupor, '/comes');
   assert.equal((await inTime(comes.closed, 'the close')).code, 1013);
-  assert.equal(await value(rupor, 'rupor_php_events_dropped_total{event="message"}'), 1);
-  assert.equal(await value(rupor, 'rupor_php_events_dropped_total{event="open"}'), 1);
+  assert.equal(await value(rupor, 'rupor_php_events_dropped_total{pool="*",event="message"}'), 1);
+  assert.equal(await value(rupor, 'rupor_php_events_dropped_total{pool="*",event="open"}'), 1);
 
   await mend();
   // It and the one that was closed are told of once each, to a process that had not had them.

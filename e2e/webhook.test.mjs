@@ -47,7 +47,7 @@ const withHook = (t, url, flags = [], env = {}) =>
 
 const open = (t, rupor, target = '/', options = {}) => Listener.open(t, `ws://${rupor.browsers}${target}`, [], options);
 const send = (message) => ({ do: 'send', message });
-const count = async (rupor, result) => (await metrics(rupor)).get(`rupor_call_events_total{to="webhook",result="${result}"}`);
+const count = async (rupor, result) => (await metrics(rupor)).get(`rupor_call_events_total{to="webhook",pool="*",result="${result}"}`);
 
 test('a webhook is told of connections, messages and closes, signed, and answers commands', async (t) => {
   const { address, events } = await webhook(t, ({ event, type, message }) => {

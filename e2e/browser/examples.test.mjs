@@ -61,7 +61,7 @@ test('chat: new code ends no conversation', async (t) => {
   await texts(anna, '#log .note', has('Boris came.'));
   rupor.child.kill('SIGHUP');
   await eventually(
-    async () => (await metrics(rupor)).get('rupor_php_worker_ends_total{reason="reload"}'), (ends) => ends === 1, 'the new process');
+    async () => (await metrics(rupor)).get('rupor_php_worker_ends_total{pool="*",reason="reload"}'), (ends) => ends === 1, 'the new process');
   await say(anna, 'still here');
   await said(boris, 'Annastill here');
   await shows(boris, 'state', 'connected');

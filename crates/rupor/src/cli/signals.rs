@@ -119,15 +119,15 @@ pub(super) async fn until_the_end(
 }
 
 /// What SIGHUP does: the certificate is read again, and the handlers in PHP.
-pub(super) fn reload(tls: Option<&Tls>, php: Option<&PhpRunning>) {
+pub(super) fn reload(tls: Option<&Tls>, php: &[PhpRunning]) {
     match tls.map(Tls::reload) {
         Some(Ok(())) => info!("certificate and key read again; other options need a restart"),
         Some(Err(error)) => error!(%error, "the new certificate cannot be used; the old one stays"),
-        None if php.is_none() => info!("SIGHUP: nothing to read again"),
+        None if php.is_empty() => info!("SIGHUP: nothing to read again"),
         None => {}
     }
-    if let Some(php) = php {
+    if !php.is_empty() {
         info!("the handlers in PHP are read again by new processes");
-        php.reload();
     }
+    php.iter().for_each(PhpRunning::reload);
 }

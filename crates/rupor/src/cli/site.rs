@@ -13,6 +13,7 @@ use crate::pages::DemoPage;
 use crate::{metrics, pages};
 use axum::Router;
 use axum::http::StatusCode;
+use futures_util::future::{join, join_all};
 use rupor_server::{Handle, Running, Server, Tls};
 use std::sync::{Arc, OnceLock};
 use tokio::runtime::Runtime;
@@ -42,7 +43,7 @@ pub(super) struct Site {
 #[derive(Default)]
 pub(super) struct Handlers {
     /// In processes of ours.
-    pub(super) php: Option<PhpRunning>,
+    pub(super) php: Vec<PhpRunning>,
     /// Where lines for those come in, as bound.
     pub(super) lines: Vec<InletAddress>,
     /// Elsewhere.
@@ -50,27 +51,26 @@ pub(super) struct Handlers {
 }
 
 impl Handlers {
-    /// Starts what runs handlers; `lines` are for those in processes of ours.
-    fn start(gateway: &Arc<Gateway>, lines: Vec<Inlet>, runtime: &Runtime) -> Self {
+    /// Starts what runs handlers; `lines` are for those in processes of ours, each pool's.
+    fn start(gateway: &Arc<Gateway>, lines: Vec<Vec<Inlet>>, runtime: &Runtime) -> Self {
         let Settings { php, calls, .. } = gateway.settings();
         let start = |calls| CallsRunning::start(calls, gateway, runtime);
         Self {
-            lines: addresses(&lines),
+            lines: lines.iter().flat_map(|lines| addresses(lines)).collect(),
             php: php
-                .as_ref()
-                .map(|php| PhpRunning::start(php, gateway, lines, runtime)),
+                .iter()
+                .zip(lines)
+                .map(|(php, lines)| PhpRunning::start(php, gateway, lines, runtime))
+                .collect(),
             calls: calls.iter().map(start).collect(),
         }
     }
 
     /// Ends what runs, after what it was handed.
     pub(super) async fn stop(self) {
-        if let Some(php) = self.php {
-            php.stop().await;
-        }
-        for calls in self.calls {
-            calls.stop().await;
-        }
+        let php = join_all(self.php.into_iter().map(PhpRunning::stop));
+        let calls = join_all(self.calls.into_iter().map(CallsRunning::stop));
+        join(php, calls).await;
     }
 }
 
@@ -127,8 +127,9 @@ pub(super) fn start(
         Mode::Serve | Mode::Echo => config.api_key.clone(),
     };
     let opened = open(&config.inlet, "--inlet")?;
-    let for_php = config.php.as_ref().map_or(&[][..], |php| &php.lines);
-    let for_php = open(for_php, "--php-lines")?;
+    let for_php = config.php.iter();
+    let for_php = for_php.map(|php| open(&php.lines, "--php-lines"));
+    let for_php = for_php.collect::<Result<_, _>>()?;
     let inlets = addresses(&opened);
     let (stop, stopping) = watch::channel(false);
     let stats = Arc::new(lines::Stats::default());

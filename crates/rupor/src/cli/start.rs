@@ -155,7 +155,7 @@ fn serve(config: &Config, runtime: &Runtime) -> Result<Ending, Failure> {
         for inlet in &config.inlet {
             warn!(%inlet, "an echo server has nobody to send to: this inlet is not opened");
         }
-        let reload = || signals::reload(tls.as_ref(), None);
+        let reload = || signals::reload(tls.as_ref(), &[]);
         let end = signals::until_the_end(signals, running, reload, config.drain, async || {});
         return runtime.block_on(end).map_err(Failure::System);
     }
@@ -184,7 +184,7 @@ fn serve(config: &Config, runtime: &Runtime) -> Result<Ending, Failure> {
     for address in &handlers.lines {
         super::announce(&format!("lines for handlers on {address}"));
     }
-    let reload = || signals::reload(tls.as_ref(), handlers.php.as_ref());
+    let reload = || signals::reload(tls.as_ref(), &handlers.php);
     let close = async || site.close_inlets().await;
     let end = signals::until_the_end(signals, running, reload, config.drain, close);
     let ending = runtime.block_on(end).map_err(Failure::System);

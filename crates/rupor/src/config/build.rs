@@ -1,14 +1,13 @@
 //! From texts to the checked [`Config`]: every rule that a value or a combination of values must keep to.
 
+mod applications;
 mod auth;
 mod channels;
 
 use super::error::{ConfigError, Problem};
 use super::source::{Layer, Located, Table, Value};
-use super::types::{
-    Application, ApplicationRule, Auth, Config, LogFormat, Mode, Origins, TlsFiles,
-};
-use super::{Secret, calls, deflate, limits, parse, php, proxies, redis};
+use super::types::{Auth, Config, LogFormat, Mode, Origins, TlsFiles};
+use super::{Secret, deflate, limits, parse, proxies, redis};
 use std::fs::File;
 use std::io::Read as _;
 use std::num::NonZeroUsize;
@@ -40,9 +39,9 @@ pub(crate) fn config(mode: Mode, layer: &Layer) -> Result<Config, ConfigError> {
         channels: channels::rules(mode, &values)?,
         explain: values.optional("explain", parse::switch)?.unwrap_or(false),
         applications: Vec::new(),
-        php: php::php(&values)?,
-        fpm: calls::fpm(&values)?,
-        webhook: calls::webhook(&values)?,
+        php: Vec::new(),
+        fpm: Vec::new(),
+        webhook: Vec::new(),
         redis: redis::redis(&values)?,
         subprotocols: values.each("subprotocol", parse::subprotocol)?,
         api_key: api_key(mode, &values)?,
@@ -79,7 +78,7 @@ pub(crate) fn config(mode: Mode, layer: &Layer) -> Result<Config, ConfigError> {
             "give --listen ADDRESS:PORT, or leave the option out for its default",
         )));
     }
-    config.applications = applications(&values, &config)?;
+    applications::build(&mut config, &values)?;
     // Last, so that a slip in the file is named before what the file lacks.
     if mode == Mode::Serve {
         config.auth = auth::auth(&values, channels::ask_tokens(&config.channels))?;
@@ -300,85 +299,6 @@ fn log_filter(values: &Values<'_>) -> Result<String, ConfigError> {
         )),
     })?;
     Ok(filter.unwrap_or_else(|| "info".to_owned()))
-}
-
-fn applications(values: &Values<'_>, config: &Config) -> Result<Vec<ApplicationRule>, ConfigError> {
-    let built_in = |path: &str, application| ApplicationRule {
-        path: path.to_owned(),
-        application,
-        subprotocols: Vec::new(),
-    };
-    // Handlers of the site's, if there are any.
-    let mut handlers = Vec::new();
-    handlers.extend(config.php.as_ref().map(|_| Application::Php));
-    handlers.extend(config.fpm.as_ref().map(|_| Application::Fpm));
-    handlers.extend(config.webhook.as_ref().map(|_| Application::Webhook));
-    let mut rules = match config.mode {
-        Mode::Serve => application_rules(values, &handlers)?,
-        Mode::Demo => vec![
-            built_in("/echo", Application::Echo),
-            built_in("/chat", Application::Chat),
-        ],
-        Mode::Echo => vec![built_in("*", Application::Echo)],
-    };
-    handlers.retain(|handler| !rules.iter().any(|rule| rule.application == *handler));
-    match (&*handlers, rules.iter().any(|rule| rule.path == "*")) {
-        ([], true) => {}
-        ([], false) if config.mode == Mode::Demo => rules.push(built_in("*", Application::Chat)),
-        ([], false) => {}
-        ([handler], false) => rules.push(built_in("*", *handler)),
-        _ => {
-            return Err(ConfigError::Conflict(Problem::new(
-                "there are handlers that answer on no path: something else has `*`",
-                "give them a path: [[application]] with path = \"/PATH\" and name = \"php\", \"fpm\" or \"webhook\"",
-            )));
-        }
-    }
-    Ok(rules)
-}
-
-fn application_rules(
-    values: &Values<'_>,
-    handlers: &[Application],
-) -> Result<Vec<ApplicationRule>, ConfigError> {
-    let choices = [
-        ("chat", Application::Chat),
-        ("echo", Application::Echo),
-        ("php", Application::Php),
-        ("fpm", Application::Fpm),
-        ("webhook", Application::Webhook),
-    ];
-    let mut rules: Vec<ApplicationRule> = Vec::new();
-    for table in values.tables("application") {
-        let path = table.required("path", "path = \"/chat\"")?;
-        let name = table.required("name", "name = \"chat\"")?;
-        let rule = ApplicationRule {
-            path: path.parse(parse::path_rule)?,
-            application: name.parse(|text| parse::choice(text, &choices))?,
-            subprotocols: table
-                .fields
-                .get("subprotocol")
-                .map_or(&[][..], Vec::as_slice)
-                .iter()
-                .map(|located| located.parse(parse::subprotocol))
-                .collect::<Result<_, _>>()?,
-        };
-        let is_of_site = !matches!(rule.application, Application::Chat | Application::Echo);
-        if is_of_site && !handlers.contains(&rule.application) {
-            let what = format!("there is no table [{}] with handlers", name.text);
-            let fix = "add it: docs/reference/rupor.toml has an example";
-            return Err(Problem::new(what, fix).at(&name.origin));
-        }
-        if rules.iter().any(|other| other.path == rule.path) {
-            let what = format!(
-                "the path {} has an application already",
-                parse::shown(&rule.path)
-            );
-            return Err(Problem::new(what, "leave one of them out").at(&path.origin));
-        }
-        rules.push(rule);
-    }
-    Ok(rules)
 }
 
 /// Demo mode trusts everybody, so nobody but this machine may reach it.

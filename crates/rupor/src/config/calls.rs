@@ -31,6 +31,7 @@ fn calls(values: &Values<'_>, table: &str, at_a_time: &str) -> Result<CallConfig
     let count = |text: &str| parse::count(text, 1, AT_A_TIME_MAX);
     let key = |name: &str| format!("{table}.{name}");
     Ok(CallConfig {
+        pool: String::new(),
         at_a_time: values
             .optional(&key(at_a_time), count)?
             .and_then(|count| NonZeroUsize::new(usize::try_from(count).ok()?))

@@ -211,6 +211,43 @@ const APPLICATION_FIELDS: &[Field] = &[
         help: "what answers there: `chat`, `echo`, or the handlers: `php` (those of `php.script`), `fpm` (of `fpm.script`) or `webhook`",
     },
     Field {
+        key: "script",
+        shape: Shape::Text,
+        help: "handlers of its own on this path, with `php` or `fpm`: like `workers`, `key`, `lines`, `address`, `url` and `events` here, it \
+               stands for the option of that name in `[php]`, `[fpm]` or `[webhook]`. A rule with any of them has processes or calls of its \
+               own, with the table's other options",
+    },
+    Field {
+        key: "workers",
+        shape: Shape::Number,
+        help: "with `php`: processes of its own",
+    },
+    Field {
+        key: "key",
+        shape: Shape::Text,
+        help: "with `php`: `connection` or `path`",
+    },
+    Field {
+        key: "lines",
+        shape: Shape::List,
+        help: "with `php`: where the site writes lines to these handlers",
+    },
+    Field {
+        key: "address",
+        shape: Shape::Text,
+        help: "with `fpm`: where php-fpm listens",
+    },
+    Field {
+        key: "url",
+        shape: Shape::Text,
+        help: "with `webhook`: what is called",
+    },
+    Field {
+        key: "events",
+        shape: Shape::List,
+        help: "with `fpm` or `webhook`: what the handlers are called for",
+    },
+    Field {
         key: "subprotocol",
         shape: Shape::List,
         help: "subprotocols that this path offers, before the general ones",
@@ -411,7 +448,7 @@ static OPTIONS: &[Definition] = &[
         modes: SERVE,
         section: BROWSERS,
         help: "What receives the messages that browsers send on a path. Repeatable",
-        example: "[[application]]\npath = \"/echo\"\nname = \"echo\"",
+        example: "[[application]]\npath = \"/echo\"\nname = \"echo\"\n[[application]]\npath = \"/game/*\"\nname = \"php\"\nscript = \"/srv/site/game.php\"\nkey = \"path\"",
     },
     Definition {
         key: "subprotocol",

@@ -32,6 +32,7 @@ pub(super) fn php(values: &Values<'_>) -> Result<Option<PhpConfig>, ConfigError>
     let key = [("connection", PhpKey::Connection), ("path", PhpKey::Path)];
     let (shortest, longest) = EXEC_TTL;
     let config = PhpConfig {
+        pool: String::new(),
         script: PathBuf::new(),
         binary: values
             .located("php.binary")
@@ -222,6 +223,7 @@ mod tests {
             .unwrap()
             .unwrap();
         let expected = PhpConfig {
+            pool: String::new(),
             script: file.path().to_owned(),
             binary: "php".to_owned(),
             workers: NonZeroUsize::MIN,

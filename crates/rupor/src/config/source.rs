@@ -43,7 +43,7 @@ pub(crate) enum Value {
 }
 
 /// What is said about options, by key. It may hold secrets: it has no `Debug`.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Layer(pub(crate) BTreeMap<&'static str, Value>);
 
 impl Layer {

@@ -42,12 +42,12 @@ pub(crate) struct Config {
     pub(crate) explain: bool,
     /// What answers on which path; the longest matching rule decides, none: nothing answers and browsers only listen.
     pub(crate) applications: Vec<ApplicationRule>,
-    /// What runs handlers in PHP; `None`: there are none.
-    pub(crate) php: Option<PhpConfig>,
-    /// What calls handlers in php-fpm; `None`: there are none.
-    pub(crate) fpm: Option<FpmConfig>,
-    /// What calls a webhook; `None`: there is none.
-    pub(crate) webhook: Option<WebhookConfig>,
+    /// What runs handlers in PHP, by the numbers of [`Application::Php`].
+    pub(crate) php: Vec<PhpConfig>,
+    /// What calls handlers in php-fpm, by the numbers of [`Application::Fpm`].
+    pub(crate) fpm: Vec<FpmConfig>,
+    /// What calls webhooks, by the numbers of [`Application::Webhook`].
+    pub(crate) webhook: Vec<WebhookConfig>,
     /// A Redis whose messages are published; `None`: there is none.
     pub(crate) redis: Option<RedisConfig>,
     /// Subprotocols the gateway may select, by preference, besides `rupor.v1`, which it always speaks.
@@ -275,24 +275,26 @@ pub(crate) struct ApplicationRule {
     pub(crate) subprotocols: Vec<String>,
 }
 
-/// Applications that are built in.
+/// What answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Application {
     /// A chat room.
     Chat,
     /// Every message comes back.
     Echo,
-    /// Handlers in PHP processes of ours.
-    Php,
-    /// Handlers in php-fpm.
-    Fpm,
-    /// Handlers behind a webhook.
-    Webhook,
+    /// Handlers in PHP processes of ours: which of [`Config::php`].
+    Php(usize),
+    /// Handlers in php-fpm: which of [`Config::fpm`].
+    Fpm(usize),
+    /// Handlers behind a webhook: which of [`Config::webhook`].
+    Webhook(usize),
 }
 
 /// Handlers that are called for each event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CallConfig {
+    /// The path of the first rule that it answers by: so log and metrics name it.
+    pub(crate) pool: String,
     /// Events that are handled at a time.
     pub(crate) at_a_time: NonZeroUsize,
     /// How long an event may take.
@@ -354,6 +356,8 @@ pub(crate) enum CallEvent {
 /// The processes that run handlers in PHP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PhpConfig {
+    /// The path of the first rule that they answer by: so log and metrics name them.
+    pub(crate) pool: String,
     /// The file with the handlers.
     pub(crate) script: PathBuf,
     /// The program that runs it.

@@ -97,7 +97,7 @@ impl Change {
 impl Gateway {
     /// A gateway with nobody on it. It sends nothing before it is attached to a server.
     pub(crate) fn new(settings: Settings) -> Arc<Self> {
-        let (php, calls) = (settings.php.as_ref(), &settings.calls);
+        let (php, calls) = (&settings.php, &settings.calls);
         let routes = Routes::new(&settings.applications, &settings.clock, php, calls);
         Self::with(settings, routes, |node| Box::new(Memory::new(node)))
     }

@@ -20,7 +20,7 @@ pub(crate) struct Settings {
     /// What answers on which path; the longest rule that matches decides.
     pub(crate) applications: Vec<ApplicationRule>,
     /// What runs handlers in PHP.
-    pub(crate) php: Option<Arc<Php>>,
+    pub(crate) php: Vec<Arc<Php>>,
     /// What calls handlers elsewhere.
     pub(crate) calls: Vec<Arc<Calls>>,
     /// Subprotocols by preference, besides `rupor.v1`.
@@ -42,7 +42,7 @@ impl Default for Settings {
             channels: Vec::new(),
             explain: false,
             applications: Vec::new(),
-            php: None,
+            php: Vec::new(),
             calls: Vec::new(),
             subprotocols: Vec::new(),
             cookie_name: "PHPSESSID".to_owned(),
@@ -56,15 +56,18 @@ impl Default for Settings {
 impl Settings {
     /// The gateway's part of a configuration.
     pub(crate) fn from_config(config: &Config) -> Self {
-        let fpm = config.fpm.clone().map(Calls::fpm);
-        let webhook = config.webhook.clone().map(Calls::webhook);
+        let php = config.php.iter().cloned().map(Php::new);
+        let fpm = config.fpm.iter().cloned().enumerate();
+        let fpm = fpm.map(|(number, config)| Calls::fpm(number, config));
+        let webhook = config.webhook.iter().cloned().enumerate();
+        let webhook = webhook.map(|(number, config)| Calls::webhook(number, config));
         Self {
             limits: config.hub.clone(),
             channels: config.channels.clone(),
             explain: config.explain,
             applications: config.applications.clone(),
-            php: config.php.clone().map(Php::new).map(Arc::new),
-            calls: fpm.into_iter().chain(webhook).map(Arc::new).collect(),
+            php: php.map(Arc::new).collect(),
+            calls: fpm.chain(webhook).map(Arc::new).collect(),
             subprotocols: config.subprotocols.clone(),
             loopback_hosts_only: config.mode == Mode::Demo,
             identify_deadline: config.identify_deadline,

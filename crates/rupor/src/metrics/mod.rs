@@ -48,9 +48,10 @@ struct Snapshot {
     gateway: Counts,
     lines: lines::Counts,
     redis: redis::Counts,
-    php: PhpCounts,
-    /// By who is called.
-    calls: Vec<(&'static str, CallCounts)>,
+    /// By pool.
+    php: Vec<(String, PhpCounts)>,
+    /// By who is called, and pool.
+    calls: Vec<([String; 2], CallCounts)>,
     started_at: u64,
 }
 
@@ -65,15 +66,20 @@ pub(crate) fn router(sources: Sources) -> Router {
             gateway: sources.gateway.counts(),
             php: settings
                 .php
-                .as_ref()
-                .map(|php| php.counts())
-                .unwrap_or_default(),
+                .iter()
+                .map(|php| (php.pool().to_owned(), php.counts()))
+                .collect(),
             lines: sources.lines.counts(),
             redis: sources.redis.counts(),
             calls: settings
                 .calls
                 .iter()
-                .map(|calls| (calls.name(), calls.counts()))
+                .map(|calls| {
+                    (
+                        [calls.name(), calls.pool()].map(str::to_owned),
+                        calls.counts(),
+                    )
+                })
                 .collect(),
             started_at,
         };
@@ -108,15 +114,9 @@ impl Collector for Snapshot {
                 encoder.encode_descriptor(metric.name, metric.help, unit.as_ref(), kind)?;
             match (metric.samples)(self) {
                 Samples::One(value) => sample(metric.kind, value, encoder)?,
-                Samples::By(label, values) => {
-                    for (value_of_label, value) in values {
-                        let labels = [(label, value_of_label)];
-                        sample(metric.kind, value, encoder.encode_family(&labels)?)?;
-                    }
-                }
-                Samples::ByTwo([first, second], values) => {
-                    for ([of_first, of_second], value) in values {
-                        let labels = [(first, of_first), (second, of_second)];
+                Samples::By(labels, values) => {
+                    for (of_labels, value) in values {
+                        let labels: Vec<_> = labels.iter().copied().zip(of_labels).collect();
                         sample(metric.kind, value, encoder.encode_family(&labels)?)?;
                     }
                 }

@@ -1,7 +1,8 @@
 //! Every metric: name, kind, unit, help, and where its value is.
 
 use super::Snapshot;
-use crate::outlet::CallCounts;
+use crate::outlet::{CallCounts, PhpCounts};
+use rupor_server::LeftOut;
 
 /// Whether a number only grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,10 +17,8 @@ pub(super) enum Kind {
 pub(super) enum Samples {
     /// One.
     One(u64),
-    /// One for each value of a label.
-    By(&'static str, Vec<(String, u64)>),
-    /// One for each pair of values of two labels.
-    ByTwo([&'static str; 2], Vec<([&'static str; 2], u64)>),
+    /// One for each combination of values of the labels.
+    By(&'static [&'static str], Vec<(Vec<String>, u64)>),
 }
 
 /// A metric.
@@ -72,29 +71,48 @@ fn one(value: u64) -> Samples {
     Samples::One(value)
 }
 
-fn count(value: usize) -> Samples {
-    Samples::One(u64::try_from(value).unwrap_or(u64::MAX))
+fn wide(value: usize) -> u64 {
+    u64::try_from(value).unwrap_or(u64::MAX)
 }
 
-fn by<L: ToString>(label: &'static str, values: impl IntoIterator<Item = (L, u64)>) -> Samples {
+fn count(value: usize) -> Samples {
+    Samples::One(wide(value))
+}
+
+fn by<L: ToString>(
+    label: &'static [&'static str; 1],
+    values: impl IntoIterator<Item = (L, u64)>,
+) -> Samples {
     let values = values
         .into_iter()
-        .map(|(label, value)| (label.to_string(), value));
+        .map(|(of_label, value)| (vec![of_label.to_string()], value));
     Samples::By(label, values.collect())
 }
 
 fn each_way(sent: u64, received: u64) -> Samples {
-    by("direction", [("sent", sent), ("received", received)])
+    by(&["direction"], [("sent", sent), ("received", received)])
+}
+
+fn by_pool(snapshot: &Snapshot, value: impl Fn(&PhpCounts) -> u64) -> Samples {
+    let pools = snapshot.php.iter();
+    by(&["pool"], pools.map(|(pool, counts)| (pool, value(counts))))
+}
+
+fn by_pool_and<const N: usize>(
+    labels: &'static [&'static str; 2],
+    snapshot: &Snapshot,
+    values: impl Fn(&PhpCounts) -> &[(&'static str, u64); N],
+) -> Samples {
+    let of_pool = |(pool, counts): &(String, PhpCounts)| {
+        values(counts).map(|(of_label, value)| (vec![pool.clone(), of_label.to_owned()], value))
+    };
+    Samples::By(labels, snapshot.php.iter().flat_map(of_pool).collect())
 }
 
 fn by_call(snapshot: &Snapshot, value: impl Fn(&CallCounts) -> u64) -> Samples {
-    by(
-        "to",
-        snapshot
-            .calls
-            .iter()
-            .map(|(to, counts)| (*to, value(counts))),
-    )
+    let calls = snapshot.calls.iter();
+    let values = calls.map(|(to_pool, counts)| (to_pool.to_vec(), value(counts)));
+    Samples::By(&["to", "pool"], values.collect())
 }
 
 /// All of them, in the order of the page.
@@ -102,7 +120,7 @@ pub(super) static METRICS: &[Metric] = &[
     gauge(
         "build",
         "The program that runs: 1, with its version as the label",
-        |_| by("version", [(env!("CARGO_PKG_VERSION"), 1)]),
+        |_| by(&["version"], [(env!("CARGO_PKG_VERSION"), 1)]),
     ),
     gauge(
         "start_time",
@@ -117,8 +135,7 @@ pub(super) static METRICS: &[Metric] = &[
         "worker_connections",
         "WebSockets open now, by worker thread",
         |s| {
-            by(
-                "worker",
+            by(&["worker"],
                 (0..)
                     .zip(s.server.connections_per_worker.iter().copied())
                     .map(|(w, n): (u32, u64)| (w, n)),
@@ -150,14 +167,13 @@ pub(super) static METRICS: &[Metric] = &[
     counter(
         "closed",
         "WebSockets closed, by close code (RFC 6455 §7.4)",
-        |s| by("code", s.server.closed.iter().copied()),
+        |s| by(&["code"], s.server.closed.iter().copied()),
     ),
     counter(
         "dropped",
         "WebSockets that the server dropped, by reason",
         |s| {
-            by(
-                "reason",
+            by(&["reason"],
                 s.server
                     .dropped
                     .iter()
@@ -169,13 +185,11 @@ pub(super) static METRICS: &[Metric] = &[
         "left_out_publications",
         "Publications left out for slow readers, one for each, by the policy of the channel and the reason",
         |s| {
-            Samples::ByTwo(
-                ["policy", "reason"],
-                s.server
-                    .left_out
-                    .iter()
-                    .map(|(how, count)| ([how.policy(), how.label()], *count))
-                    .collect(),
+            let label = |how: &LeftOut| [how.policy(), how.label()].map(str::to_owned).to_vec();
+            let left_out = s.server.left_out.iter();
+            Samples::By(
+                &["policy", "reason"],
+                left_out.map(|(how, count)| (label(how), *count)).collect(),
             )
         },
     ),
@@ -183,8 +197,7 @@ pub(super) static METRICS: &[Metric] = &[
         "refused",
         "Connections and upgrades refused, by reason",
         |s| {
-            by(
-                "reason",
+            by(&["reason"],
                 s.server
                     .refused
                     .iter()
@@ -284,8 +297,7 @@ pub(super) static METRICS: &[Metric] = &[
         "publications_refused",
         "Publications refused, by reason",
         |s| {
-            by(
-                "reason",
+            by(&["reason"],
                 [
                     ("overloaded", s.gateway.publications_overloaded),
                     ("invalid", s.gateway.publications_refused),
@@ -297,8 +309,7 @@ pub(super) static METRICS: &[Metric] = &[
         "unanswered_messages",
         "Messages from browsers that were dropped, by reason",
         |s| {
-            by(
-                "reason",
+            by(&["reason"],
                 [
                     ("no_application", s.gateway.dropped_no_application),
                     ("unidentified", s.gateway.dropped_unidentified),
@@ -311,7 +322,7 @@ pub(super) static METRICS: &[Metric] = &[
         "What browsers asked for and a [[channel]] rule refused; at an upgrade, too",
         |s| {
             let [subscribe, publish] = s.gateway.forbidden;
-            by("right", [("subscribe", subscribe), ("publish", publish)])
+            by(&["right"], [("subscribe", subscribe), ("publish", publish)])
         },
     ),
     gauge(
@@ -352,64 +363,68 @@ pub(super) static METRICS: &[Metric] = &[
         "redis_messages",
         "Messages of Redis, by what became of them: published; wrong (not JSON, not to anybody); too_long; refused by the hub or by \
          workers that have too much to do; dropped because too many wait",
-        |s| by("result", s.redis.messages.iter().copied()),
+        |s| by(&["result"], s.redis.messages.iter().copied()),
     ),
-    gauge("php_workers", "PHP processes that run and are ready", |s| {
-        one(s.php.running)
-    }),
+    gauge(
+        "php_workers",
+        "PHP processes that run and are ready, by pool: the path of the first [[application]] rule that they answer by",
+        |s| by_pool(s, |php| php.running),
+    ),
     gauge(
         "php_workers_failing",
         "PHP workers whose processes end before they handle anything; connections that need one are closed with 1013",
-        |s| one(s.php.breakers_open),
+        |s| by_pool(s, |php| php.breakers_open),
     ),
     counter("php_worker_ends", "PHP processes that ended, by why", |s| {
-        by("reason", s.php.ends.iter().copied())
+        by_pool_and(&["pool", "reason"], s, |php| &php.ends)
     }),
     gauge(
         "php_events_waiting",
         "Events that wait for a PHP process",
-        |s| count(s.php.waiting),
+        |s| by_pool(s, |php| wide(php.waiting)),
     ),
     counter("php_events", "Events handled by PHP processes", |s| {
-        one(s.php.events)
+        by_pool(s, |php| php.events)
     }),
     counter(
         "php_events_failed",
         "Events whose PHP process ended while it was handling them; they are not tried again",
-        |s| one(s.php.events_failed),
+        |s| by_pool(s, |php| php.events_failed),
     ),
     counter(
         "php_events_dropped",
         "Events that were dropped because too many wait or no process starts, by what they were; a connection whose event it was is closed with 1013",
-        |s| by("event", s.php.dropped.iter().copied()),
+        |s| by_pool_and(&["pool", "event"], s, |php| &php.dropped),
     ),
     counter(
         "php_commands_refused",
         "Commands of PHP processes that could not be carried out; the log has each",
-        |s| one(s.php.commands_refused),
+        |s| by_pool(s, |php| php.commands_refused),
     ),
     gauge("fpm_connections", "Connections to php-fpm", |s| {
-        let fpm = s.calls.iter().find(|(to, _)| *to == "fpm");
-        count(fpm.map_or(0, |(_, counts)| counts.connections))
+        let pools = s.calls.iter().filter(|([to, _], _)| to == "fpm");
+        by(&["pool"], pools.map(|([_, pool], fpm)| (pool, wide(fpm.connections))))
     }),
     gauge(
         "call_events_waiting",
-        "Events that wait for a call of the handlers, by who is called: php-fpm or the webhook",
-        |s| by_call(s, |counts| u64::try_from(counts.waiting).unwrap_or(u64::MAX)),
+        "Events that wait for a call of the handlers, by who is called, php-fpm or the webhook, and pool",
+        |s| by_call(s, |counts| wide(counts.waiting)),
     ),
     counter(
         "call_events",
         "Events for handlers that are called, by who is called and what became of them: handled; failed with their call; \
          dropped because too many wait, and their connection closed with 1013",
         |s| {
-            let results = |(to, counts): &(&'static str, CallCounts)| {
+            let results = |([to, pool], counts): &([String; 2], CallCounts)| {
                 [
-                    ([*to, "handled"], counts.handled),
-                    ([*to, "failed"], counts.failed),
-                    ([*to, "dropped"], counts.dropped),
+                    ("handled", counts.handled),
+                    ("failed", counts.failed),
+                    ("dropped", counts.dropped),
                 ]
+                .map(|(result, value)| (vec![to.clone(), pool.clone(), result.to_owned()], value))
             };
-            Samples::ByTwo(["to", "result"], s.calls.iter().flat_map(results).collect())
+            let values = s.calls.iter().flat_map(results);
+            Samples::By(&["to", "pool", "result"], values.collect())
         },
     ),
     counter(

@@ -30,8 +30,7 @@ fn reference_of_the_metrics_is_fresh() {
     for metric in METRICS {
         let label = match (metric.samples)(&Snapshot::default()) {
             Samples::One(_) => String::new(),
-            Samples::By(label, _) => format!("`{label}`"),
-            Samples::ByTwo([first, second], _) => format!("`{first}`, `{second}`"),
+            Samples::By(labels, _) => format!("`{}`", labels.join("`, `")),
         };
         let kind = match metric.kind {
             Kind::Counter => "counter",

@@ -125,6 +125,11 @@ pub(crate) trait Conversation {
     fn close(&mut self, code: CloseCode, reason: &str);
 }
 
+/// What a pool of handlers logs is under this, so that it can be told from others.
+fn handlers_span(pool: &str) -> tracing::Span {
+    tracing::error_span!("handlers", pool)
+}
+
 /// Closes a connection because of handlers that failed.
 fn close_failed(gateway: &Gateway, connection: ConnectionId, reason: &str) {
     if let Err(error) = gateway.close_connection(connection, CloseCode::INTERNAL_ERROR, reason) {

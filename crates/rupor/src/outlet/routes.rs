@@ -23,30 +23,25 @@ impl Routes {
     pub(crate) fn new(
         rules: &[ApplicationRule],
         clock: &Clock,
-        php: Option<&Arc<Php>>,
+        php: &[Arc<Php>],
         calls: &[Arc<Calls>],
     ) -> Self {
         let chat: Arc<dyn Outlet> = Arc::new(Chat::new(clock.clone()));
         let echo: Arc<dyn Outlet> = Arc::new(Echo);
-        let php = php.map(|php| Arc::clone(php) as Arc<dyn Outlet>);
-        let calls: Vec<(Application, Arc<dyn Outlet>)> = calls
-            .iter()
-            .map(|calls| (calls.application(), Arc::clone(calls) as Arc<dyn Outlet>))
-            .collect();
         let route = |rule: &ApplicationRule| {
-            let outlet = match rule.application {
-                Application::Chat => Some(&chat),
-                Application::Echo => Some(&echo),
-                // The configuration names these only where there are some.
-                Application::Php => php.as_ref(),
+            // The configuration numbers only what there is.
+            let outlet: Arc<dyn Outlet> = match rule.application {
+                Application::Chat => Arc::clone(&chat),
+                Application::Echo => Arc::clone(&echo),
+                Application::Php(number) => Arc::clone(php.get(number)?) as _,
                 called => {
-                    let named = calls.iter().find(|(name, _)| *name == called);
-                    named.map(|(_, outlet)| outlet)
+                    let named = calls.iter().find(|calls| calls.application() == called);
+                    Arc::clone(named?) as _
                 }
             };
             Some(Route {
                 path: rule.path.clone(),
-                outlet: Arc::clone(outlet?),
+                outlet,
                 subprotocols: rule.subprotocols.clone(),
             })
         };

@@ -35,7 +35,7 @@ impl Broker for Late {
 
 #[test]
 fn a_broker_that_answers_later_is_not_waited_for_on_a_worker() {
-    let routes = Routes::new(&[], &settings().clock, None, &[]);
+    let routes = Routes::new(&[], &settings().clock, &[], &[]);
     let gateway = Gateway::with(settings(), routes, Late::boxed);
     let site = Site::of(gateway, &config::Auth::none(), Limits::default());
     let mut client = site.connect_v1("/?user=anna&channel=lobby");

@@ -13,7 +13,7 @@ mod fastcgi;
 mod lanes;
 mod webhook;
 
-use super::{Conversation, Outlet, Verdict, close_failed};
+use super::{Conversation, Outlet, Verdict, close_failed, handlers_span};
 use crate::config::{Application, CallConfig, CallEvent, FailedEvent, FpmConfig, WebhookConfig};
 use crate::gateway::{Gateway, OVERLOADED};
 use answer::{CarryOut, Change};
@@ -28,6 +28,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tracing::{Instrument as _, Span};
 
 /// How often idle connections are looked for.
 const IDLE_LOOK: Duration = Duration::from_secs(1);
@@ -37,6 +38,7 @@ const END_MAX: Duration = Duration::from_secs(10);
 /// The handlers.
 #[derive(Debug)]
 pub(crate) struct Calls {
+    application: Application,
     config: CallConfig,
     lanes: Mutex<Lanes>,
     /// A permit for each event that waits to be looked for.
@@ -74,19 +76,22 @@ pub(crate) struct Counts {
 
 impl Calls {
     /// A script in php-fpm. It is not called yet: events wait.
-    pub(crate) fn fpm(config: FpmConfig) -> Self {
+    pub(crate) fn fpm(number: usize, config: FpmConfig) -> Self {
         let calls = config.calls.clone();
-        Self::new(calls, Callee::Fpm(fastcgi::Pool::new(config)))
+        let callee = Callee::Fpm(fastcgi::Pool::new(config));
+        Self::new(Application::Fpm(number), calls, callee)
     }
 
     /// A webhook. It is not called yet: events wait.
-    pub(crate) fn webhook(config: WebhookConfig) -> Self {
+    pub(crate) fn webhook(number: usize, config: WebhookConfig) -> Self {
         let calls = config.calls.clone();
-        Self::new(calls, Callee::Webhook(webhook::Client::new(config)))
+        let callee = Callee::Webhook(webhook::Client::new(config));
+        Self::new(Application::Webhook(number), calls, callee)
     }
 
-    fn new(config: CallConfig, callee: Callee) -> Self {
+    fn new(application: Application, config: CallConfig, callee: Callee) -> Self {
         Self {
+            application,
             lanes: Mutex::new(Lanes::new(Limits {
                 events_max: config.events_max,
                 bytes_max: config.bytes_max,
@@ -101,10 +106,17 @@ impl Calls {
 
     /// By which name paths are given to it.
     pub(crate) fn application(&self) -> Application {
-        match self.callee {
-            Callee::Fpm(_) => Application::Fpm,
-            Callee::Webhook(_) => Application::Webhook,
-        }
+        self.application
+    }
+
+    /// Which of several it is, for the log and the metrics.
+    pub(crate) fn pool(&self) -> &str {
+        &self.config.pool
+    }
+
+    /// What it logs is under this.
+    fn span(&self) -> Span {
+        handlers_span(&self.config.pool)
     }
 
     /// By which name metrics show it.
@@ -273,7 +285,7 @@ impl Outlet for Calls {
         request: &'a UpgradeRequest,
         user: Option<&'a str>,
     ) -> BoxFuture<'a, Verdict> {
-        Box::pin(self.decide(request, user))
+        Box::pin(self.decide(request, user).instrument(self.span()))
     }
 
     fn wants_request(&self) -> bool {
@@ -327,7 +339,7 @@ impl Running {
         let mut tasks = JoinSet::new();
         for _ in 0..calls.config.at_a_time.get() {
             let task = Arc::clone(calls).handle_all(Arc::clone(gateway));
-            tasks.spawn_on(task, runtime.handle());
+            tasks.spawn_on(task.instrument(calls.span()), runtime.handle());
         }
         let idle = Arc::clone(calls);
         let close_idle = async move {
@@ -353,6 +365,7 @@ impl Running {
         if tokio::time::timeout(END_MAX, handled).await.is_err() {
             let events = self.calls.lanes().waiting();
             tracing::warn!(
+                parent: &self.calls.span(),
                 events,
                 "the handlers were not called for all events by the end"
             );
@@ -369,18 +382,22 @@ mod tests {
     use std::num::NonZeroUsize;
 
     fn decided(events: Vec<CallEvent>) -> Option<Verdict> {
-        let calls = Calls::webhook(WebhookConfig {
-            url: http::Uri::from_static("http://127.0.0.1/"),
-            key: Secret::new(*b"key"),
-            calls: CallConfig {
-                at_a_time: NonZeroUsize::MIN,
-                timeout: Duration::from_secs(1),
-                events,
-                failed_event: FailedEvent::Ignore,
-                events_max: 1,
-                bytes_max: 1,
+        let calls = Calls::webhook(
+            0,
+            WebhookConfig {
+                url: http::Uri::from_static("http://127.0.0.1/"),
+                key: Secret::new(*b"key"),
+                calls: CallConfig {
+                    pool: String::new(),
+                    at_a_time: NonZeroUsize::MIN,
+                    timeout: Duration::from_secs(1),
+                    events,
+                    failed_event: FailedEvent::Ignore,
+                    events_max: 1,
+                    bytes_max: 1,
+                },
             },
-        });
+        );
         let remote = "192.0.2.1:5".parse().unwrap();
         let request = UpgradeRequest::new("/", http::HeaderMap::new(), remote);
         calls.decide(&request, None).now_or_never()

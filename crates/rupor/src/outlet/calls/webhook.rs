@@ -230,6 +230,7 @@ mod tests {
             url: http::Uri::from_static("http://127.0.0.1/"),
             key: Secret::new(*b"key"),
             calls: CallConfig {
+                pool: String::new(),
                 at_a_time: NonZeroUsize::MIN,
                 timeout: Duration::from_secs(1),
                 events: Vec::new(),

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, sp
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::sleep;
+use tracing::Instrument as _;
 
 /// Longest line, in bytes.
 const LINE_BYTES_MAX: usize = 1 << 20;
@@ -99,10 +100,11 @@ where
         match acceptor.accept().await {
             Ok(stream) => {
                 let php = Arc::clone(&php);
-                tokio::spawn(async move {
+                let served = async move {
                     one_writer(&php, stream).await;
                     drop(place);
-                });
+                };
+                tokio::spawn(served.in_current_span());
             }
             Err(error) => {
                 tracing::warn!(%error, "a writer of lines for the handlers is not accepted");

@@ -22,7 +22,7 @@ mod wire;
 
 pub(crate) use stats::Counts;
 
-use super::{Conversation, Outlet, Verdict, request};
+use super::{Conversation, Outlet, Verdict, handlers_span, request};
 use crate::config::{PhpConfig, PhpKey};
 use crate::gateway::{Gateway, OVERLOADED};
 use crate::inlet::listener::Inlet;
@@ -38,6 +38,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch as orders};
 use tokio::task::JoinSet;
+use tracing::{Instrument as _, Span};
 use upgrade::Upgrades;
 use wire::EventKind;
 
@@ -102,6 +103,16 @@ impl Php {
             writers: Writers::default(),
             stats: Stats::default(),
         }
+    }
+
+    /// Which of several they are, for the log and the metrics.
+    pub(crate) fn pool(&self) -> &str {
+        &self.config.pool
+    }
+
+    /// What is logged of them is under this.
+    fn span(&self) -> Span {
+        handlers_span(&self.config.pool)
     }
 
     /// What is counted.
@@ -216,15 +227,15 @@ impl Running {
                 Arc::clone(gateway),
                 orders.clone(),
             );
-            tasks.spawn_on(task.run(), runtime.handle());
+            tasks.spawn_on(task.run().instrument(php.span()), runtime.handle());
         }
         for inlet in lines {
             let served = lines::serve(inlet, Arc::clone(php), orders.clone());
-            tasks.spawn_on(served, runtime.handle());
+            tasks.spawn_on(served.instrument(php.span()), runtime.handle());
         }
         if php.config.watch {
             let watched = reload_when_changed(php.config.script.clone(), order.clone());
-            tasks.spawn_on(watched, runtime.handle());
+            tasks.spawn_on(watched.instrument(php.span()), runtime.handle());
         }
         Self { order, tasks }
     }

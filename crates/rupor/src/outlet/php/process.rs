@@ -9,6 +9,7 @@ use std::process::{ExitStatus, Stdio};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
+use tracing::Instrument as _;
 
 /// The stream is the shell's standard input until it becomes PHP's descriptor 3: a descriptor gets there without unsafe code
 /// (docs/adr/0015).
@@ -45,10 +46,10 @@ impl Process {
             .kill_on_drop(true)
             .spawn()?;
         if let Some(output) = child.stdout.take() {
-            tokio::spawn(log_lines(output, number, false));
+            tokio::spawn(log_lines(output, number, false).in_current_span());
         }
         if let Some(output) = child.stderr.take() {
-            tokio::spawn(log_lines(output, number, true));
+            tokio::spawn(log_lines(output, number, true).in_current_span());
         }
         let stream = UnixStream::from_std(ours)?;
         Ok(Self { child, stream })

@@ -88,13 +88,13 @@ pub(crate) struct Counts {
     /// Workers whose breaker is open.
     pub(crate) breakers_open: u64,
     /// Processes that ended, by why.
-    pub(crate) ends: Vec<(&'static str, u64)>,
+    pub(crate) ends: [(&'static str, u64); End::ALL.len()],
     /// Events that were handled.
     pub(crate) events: u64,
     /// Events whose process ended.
     pub(crate) events_failed: u64,
     /// Events that found no room, by what they were.
-    pub(crate) dropped: Vec<(&'static str, u64)>,
+    pub(crate) dropped: [(&'static str, u64); 3],
     /// Commands that could not be carried out.
     pub(crate) commands_refused: u64,
     /// Events that wait now.
@@ -104,14 +104,13 @@ pub(crate) struct Counts {
 impl Stats {
     pub(super) fn counts(&self, waiting: usize) -> Counts {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let ends = End::ALL.iter().zip(&self.ends);
         Counts {
             running: load(&self.running),
             breakers_open: load(&self.breakers_open),
-            ends: ends.map(|(end, count)| (end.name(), load(count))).collect(),
+            ends: std::array::from_fn(|at| (End::ALL[at].name(), load(&self.ends[at]))),
             events: load(&self.events),
             events_failed: load(&self.events_failed),
-            dropped: vec![
+            dropped: [
                 ("open", load(&self.opens_dropped)),
                 ("message", load(&self.messages_dropped)),
                 ("told", load(&self.told_dropped)),

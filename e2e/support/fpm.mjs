@@ -1,0 +1,45 @@
+// The system's php-fpm, with a pool and a socket of one test.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { eventually, inTime } from './program.mjs';
+
+const PHP_FPM = join('/usr/sbin', readdirSync('/usr/sbin').find((name) => /^php-fpm[\d.]*$/.test(name)) ?? 'php-fpm');
+
+/** php-fpm with a pool of so many processes; its socket. */
+export async function fpm(t, { children = 4, listen, more = '' } = {}) {
+  const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const socket = join(folder, 'fpm.sock');
+  const file = join(folder, 'fpm.conf');
+  writeFileSync(file, `
+[global]
+error_log = ${folder}/log
+daemonize = no
+
+[www]
+listen = ${listen ?? socket}
+pm = static
+pm.max_children = ${children}
+php_admin_value[memory_limit] = 64M
+php_admin_value[display_errors] = off
+${more}
+`);
+  // Root has to say twice that it means it.
+  if (process.getuid() === 0) writeFileSync(file, 'user = root\ngroup = root\n', { flag: 'a' });
+  const flags = ['--nodaemonize', '--allow-to-run-as-root', '--fpm-config', file, '-p', folder];
+  const master = spawn(PHP_FPM, flags, { stdio: 'ignore' });
+  const ended = once(master, 'exit');
+  t.after(async () => {
+    master.kill('SIGTERM'); // which it passes on to its processes
+    await inTime(ended, 'the end of php-fpm');
+  });
+  const log = join(folder, 'log');
+  const said = () => (existsSync(log) ? readFileSync(log, 'utf8') : '');
+  await eventually(said, (text) => text.includes('ready to handle connections'), 'php-fpm to be ready');
+  return socket;
+}
