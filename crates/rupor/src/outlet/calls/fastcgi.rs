@@ -2,6 +2,7 @@
 
 use super::callee::{Answer, NoAnswer, excerpt};
 use super::lanes::{About, Event};
+use super::stream::{Connection, Seen, Stream};
 use crate::config::{FpmAddress, FpmConfig};
 use crate::gateway::ConnectionId;
 use fastcgi_client::conn::KeepAlive;
@@ -12,12 +13,9 @@ use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
@@ -43,10 +41,10 @@ pub(super) struct Pool {
 
 /// A connection, and since when it is not used.
 struct Kept {
-    client: Client<TokioCompat<Bounded>, KeepAlive>,
+    client: Client<TokioCompat<Stream>, KeepAlive>,
     /// The same socket, to see whether it was closed.
     socket: OwnedFd,
-    left: Arc<AtomicUsize>,
+    seen: Arc<Seen>,
     since: Instant,
     _counted: Counted,
 }
@@ -140,17 +138,20 @@ impl Pool {
         mut kept: Kept,
         request: Request<'_, Cursor<&[u8]>>,
     ) -> Result<Response, Failed> {
-        kept.left.store(ANSWER_BYTES_MAX, Ordering::Relaxed);
+        kept.seen.begin();
         let began = Instant::now();
         match kept.client.execute(request).await {
             Ok(response) => {
                 kept.since = Instant::now();
-                self.idle().push(kept);
+                // What nobody asked for is not to be taken for the next answer.
+                if !kept.seen.has_unread() {
+                    self.idle().push(kept);
+                }
                 Ok(response)
             }
             Err(error) => {
                 let ended = is_end(&error);
-                let nothing_came = kept.left.load(Ordering::Relaxed) == ANSWER_BYTES_MAX;
+                let nothing_came = kept.seen.has_nothing();
                 Err(Failed {
                     unheard: ended && nothing_came && began.elapsed() < UNHEARD_MAX,
                     reason: if ended {
@@ -185,28 +186,24 @@ impl Pool {
     }
 
     async fn connect(&self) -> io::Result<Kept> {
-        let (stream, socket) = match &self.config.address {
+        let (connection, socket) = match &self.config.address {
             FpmAddress::Unix(path) => {
                 let stream = UnixStream::connect(path).await?;
                 let socket = SockRef::from(&stream).try_clone()?;
-                (Either::Unix(stream), socket)
+                (Connection::Unix(stream), socket)
             }
             FpmAddress::Tcp(address) => {
                 let stream = TcpStream::connect(address).await?;
                 let _ = stream.set_nodelay(true);
                 let socket = SockRef::from(&stream).try_clone()?;
-                (Either::Tcp(stream), socket)
+                (Connection::Tcp(stream), socket)
             }
         };
-        let left = Arc::new(AtomicUsize::new(ANSWER_BYTES_MAX));
-        let bounded = Bounded {
-            stream,
-            left: Arc::clone(&left),
-        };
+        let (stream, seen) = Stream::new(connection, ANSWER_BYTES_MAX);
         Ok(Kept {
-            client: Client::new_keep_alive_tokio(bounded),
+            client: Client::new_keep_alive_tokio(stream),
             socket: socket.into(),
-            left,
+            seen,
             since: Instant::now(),
             _counted: Counted::new(&self.open),
         })
@@ -343,72 +340,6 @@ fn headers(headers: &http::HeaderMap) -> impl Iterator<Item = (String, String)> 
             value,
         ))
     })
-}
-
-/// A stream of which so much may be read: what comes from a script is bounded.
-#[derive(Debug)]
-struct Bounded {
-    stream: Either,
-    left: Arc<AtomicUsize>,
-}
-
-#[derive(Debug)]
-enum Either {
-    Unix(UnixStream),
-    Tcp(TcpStream),
-}
-
-impl Either {
-    fn read(&mut self) -> Pin<&mut (dyn AsyncRead + Send + Unpin)> {
-        match self {
-            Self::Unix(stream) => Pin::new(stream),
-            Self::Tcp(stream) => Pin::new(stream),
-        }
-    }
-
-    fn write(&mut self) -> Pin<&mut (dyn AsyncWrite + Send + Unpin)> {
-        match self {
-            Self::Unix(stream) => Pin::new(stream),
-            Self::Tcp(stream) => Pin::new(stream),
-        }
-    }
-}
-
-impl AsyncRead for Bounded {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = self.stream.read().poll_read(context, buffer);
-        let read = buffer.filled().len() - before;
-        let left = self.left.load(Ordering::Relaxed);
-        if read > left {
-            let error = format!("the answer is longer than {ANSWER_BYTES_MAX} bytes");
-            return Poll::Ready(Err(io::Error::other(error)));
-        }
-        self.left.store(left - read, Ordering::Relaxed);
-        polled
-    }
-}
-
-impl AsyncWrite for Bounded {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.stream.write().poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.write().poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.write().poll_shutdown(context)
-    }
 }
 
 #[cfg(test)]

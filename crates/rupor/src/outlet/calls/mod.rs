@@ -11,6 +11,7 @@ mod answer;
 mod callee;
 mod fastcgi;
 mod lanes;
+mod stream;
 mod webhook;
 
 use super::{Conversation, Outlet, Verdict, close_failed, handlers_span};
