@@ -54,7 +54,7 @@ class Cell:
     arguments: list
     rows: list
     bars: list
-    # What its table shows: "rate" (messages per CPU second) or "cost" (of a connection).
+    # What its table shows: "rate" (messages per CPU second), "cost" (of a connection) or "handlers" (events in PHP).
     table: str = "rate"
     connections: int = 100
     # These replace what the command line says.
@@ -259,11 +259,49 @@ def held():
     return [idle, once, large, users, secure, hundred]
 
 
+def handled():
+    """Events that PHP handles. The floors, which measure themselves, are PHP without a gateway."""
+    rate_of, latency, cpu = "messages_per_s", "p50_us", "cpu_us_per_message"
+    rows = lambda floor, load: [Row("floor", floor, load), Row(GATEWAY, "rupor", load)]
+    pipelined = Cell(
+        group="Handlers",
+        name="php-x100-d16",
+        title="a process of the gateway's, 64 bytes, 100 × 16 in flight; the floor is a bare pipe to PHP",
+        scenario="echo",
+        arguments=["--payload", 64, "--in-flight", 16],
+        rows=rows("pipe", "php"),
+        bars=[Bar(GATEWAY, rate_of, 100_000), at_most(GATEWAY, cpu, 15)],
+        table="handlers",
+    )
+    alone = Cell(
+        group="Handlers",
+        name="php-x1-d1",
+        title="a process of the gateway's, 64 bytes, one in flight; the floor is a bare pipe to PHP",
+        scenario="echo",
+        arguments=["--payload", 64, "--in-flight", 1],
+        rows=rows("pipe", "php"),
+        bars=[Bar(GATEWAY, latency, 3, "floor", at_most=True)],
+        table="handlers",
+        connections=1,
+    )
+    fpm = Cell(
+        group="Handlers",
+        name="fpm-x100-d1",
+        title="php-fpm, 64 bytes, 100 × 1 in flight over 4 connections; the floor is a bare FastCGI client on the same pool",
+        scenario="echo",
+        arguments=["--payload", 64, "--in-flight", 1],
+        rows=rows("fastcgi", "fpm"),
+        bars=[Bar(GATEWAY, rate_of, 0.8, "floor"), at_most(GATEWAY, cpu, 15)],
+        table="handlers",
+    )
+    return [pipelined, alone, fpm]
+
+
 def bytes_of(count):
     return f"{count} bytes" if count < 1024 else f"{count // 1024} KiB"
 
 
-CELLS = [*echoes(), *publications(), *held()]
+CELLS = [*echoes(), *publications(), *held(), *handled()]
 # Bars that no cell here can decide.
 UNMEASURED = [
     (

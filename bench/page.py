@@ -8,12 +8,16 @@ from cells import CELLS, DEFLATED, GATEWAY, TOPICS, UNMEASURED
 BEGIN = "<!-- what follows is written by `make bench` -->"
 END = "<!-- end of what `make bench` writes -->"
 OURS = ("rupor", GATEWAY, TOPICS, DEFLATED)
+RATE = "messages_per_cpu_s"
 VERDICTS = ("met", "**too close**", "**not met**", "not measured")
 NAMES = {
     "messages_per_cpu_s": "messages per CPU second",
     "bytes_per_connection_open": "bytes a connection",
     "bytes_per_connection_end": "bytes a connection at the end",
     "opening_cpu_us_per_connection": "µs to open",
+    "messages_per_s": "events per second",
+    "p50_us": "µs from message to answer, half of them",
+    "cpu_us_per_message": "µs of the gateway's CPU an event",
 }
 
 
@@ -47,6 +51,16 @@ def parts(results):
     for cell, figures in costs:
         yield f"### {cell.title}"
         yield cost(cell, figures)
+    handled = [(cell, figures) for cell, figures in cells if cell.table == "handlers"]
+    if handled:
+        yield "## Handlers in PHP"
+        yield (
+            "PHP has one core, the gateway and the generator share the other. The floors are PHP without a gateway: frames over a "
+            "stream pair to one process, and a FastCGI client on the same pool of php-fpm."
+        )
+    for cell, figures in handled:
+        yield f"### `{cell.name}`: {cell.title}"
+        yield events(figures)
     yield failures(cells)
 
 
@@ -127,6 +141,7 @@ def bars(cells):
             counts[verdict] = counts.get(verdict, 0) + 1
             sign = "≤" if bar.at_most else "≥"
             of = {None: f" {NAMES[bar.figure]}", "best": " × the best peer"}.get(bar.against, f" × {bar.against}")
+            of += f", {NAMES[bar.figure]}" if bar.against and bar.figure != RATE else ""
             lines.append(f"| `{cell.name}` | {bar.row} | {sign} {bar.bound:,g}{of} | {said} | {verdict} |")
     for what, bound, why in UNMEASURED:
         counts["not measured"] = counts.get("not measured", 0) + 1
@@ -196,6 +211,18 @@ def cost(cell, figures):
         name = f"**{label}**" if label in OURS else label
         lines.append(f"| {name} | " + " | ".join(shown) + " |")
     return "\n".join(lines)
+
+
+def events(figures):
+    columns = (("messages_per_s", "{:,.0f}"), ("p50_us", "{:,.0f}"), ("cpu_us_per_message", "{:.1f}"))
+    lines = ["| | " + " | ".join(NAMES[column] for column, _ in columns) + " |", "|---|---:|---:|---:|"]
+    for label in figures.labels():
+        # A floor has no gateway whose CPU could be told.
+        has = lambda column: all(column in run for one in figures.passes for run in one.get(label, []))
+        shown = [spread(figures.absolute(label, column), style.format) if has(column) else "" for column, style in columns]
+        name = f"**{label}**" if label in OURS else label
+        lines.append(f"| {name} | " + " | ".join(shown) + " |")
+    return "\n".join(lines) if figures.labels() else "No run came to its end."
 
 
 def failures(cells):

@@ -9,7 +9,7 @@
 
 Server and generator (`rupor bench`, which compares every reply) get a core each. A cell is measured `--repeats` times;
 each time all its servers run one after the other, freshly started, in random order, with bare TCP before, between
-and after them. A server that cannot be built is left out, and the page says so. What was measured is kept in
+and after them. Handlers are compared with floors that measure themselves (handlers.py). A server that cannot be built is left out, and the page says so. What was measured is kept in
 bench/target/results.json; measuring a cell again replaces it. Exit status: 0 also when a bar is missed, 1 when a
 server or a run failed, 2 when nothing could be measured.
 """
@@ -26,6 +26,7 @@ import sys
 import tempfile
 import time
 
+import handlers
 import page
 import servers
 from cells import CELLS
@@ -37,7 +38,8 @@ RUN_TIMEOUT_S = 120
 # What the rest of a server's process needs beside its connections.
 DESCRIPTORS_BESIDE = 1000
 PAYLOAD_JSON_BYTES = 1024
-# Of a run's report, by name; the rest is not kept.
+# Of a run's report, by name; the rest is not kept but for this of its latencies.
+LATENCY = "p50_us"
 KEPT = ("messages", "messages_per_s", "generator_cores", "opened", "opened_per_s", "lost_connections", "error")
 
 
@@ -59,13 +61,15 @@ def main():
             print("bench: server and generator need a core each; there is one", file=sys.stderr)
             return 2
         cells = [cell for cell in CELLS if any(fnmatch.fnmatch(cell.name, glob) for glob in options.cells)]
-        peers, missing = servers.build(options.program, options.peers, not options.no_build)
+        wanted = {"rupor", *(row.peer for cell in cells for row in cell.rows)}
+        peers, missing = servers.build(options.program, wanted & (options.peers or wanted), not options.no_build)
         for name, why in missing.items():
             print(f"{name} is left out: {why}", flush=True)
         if "rupor" not in peers or not cells:
             print("bench: no such cell, see --list" if "rupor" in peers else "bench: there is no rupor", file=sys.stderr)
             return 2
-        results.update(machine=machine(), missing=missing, versions=versions())
+        left_out = {name: why for name, why in results.get("missing", {}).items() if name not in wanted}
+        results.update(machine=machine(), missing=left_out | missing, versions=versions())
         with tempfile.TemporaryDirectory(prefix="rupor-bench-") as scratch:
             for cell in cells:
                 measured = Measuring(cell, peers, options, cores[:2], scratch).run()
@@ -130,15 +134,27 @@ class Measuring:
         except (Failed, servers.Missing) as why:
             print(f"  {row.label:<34} FAILED: {why}", flush=True)
             return {"row": row.label, "failed": str(why)}
-        kept = {name: report[name] for name in KEPT}
-        kept.update(report["server"], row=row.label)
+        kept = {name: report[name] for name in KEPT if name in report}
+        kept.update(report.get("server") or {}, row=row.label)
+        if report.get("latency"):
+            kept[LATENCY] = report["latency"][LATENCY]
+        if kept.get("messages_per_cpu_s"):
+            kept["cpu_us_per_message"] = 1e6 / kept["messages_per_cpu_s"]
         print(f"  {row.label:<34} {figure(self.cell, kept)}", flush=True)
         return kept
 
     def measure(self, row):
         raise_descriptors(self.cell.connections)
         peer = self.peers[row.peer]
-        with servers.Running(peer, row.load, self.scratch, self.server_core) as server:
+        with handlers.Ready(row.load, self.scratch, self.server_core) as ready:
+            # PHP has a core, and whoever calls it the other one.
+            core = self.generator_core if ready.has_php else self.server_core
+            if isinstance(peer, handlers.Floor):
+                return self.measured(peer.command(self.cell, self.scratch, core, self.options.warmup, self.seconds))
+            return self.generate(peer, row, core)
+
+    def generate(self, peer, row, core):
+        with servers.Running(peer, row.load, self.scratch, core) as server:
             command = ["taskset", "-c", self.generator_core, self.options.program, "bench", self.cell.scenario]
             command += [server.url + row.query, "--json", "--pid", server.process.pid]
             command += ["--connections", self.cell.connections, *self.cell.arguments]
@@ -147,13 +163,16 @@ class Measuring:
             warmup = 0 if "--messages" in self.cell.arguments else self.options.warmup
             command += ["--duration", milliseconds(self.seconds), "--warmup", milliseconds(warmup)]
             command += [*server.arguments, *row.arguments]
-            try:
-                done = subprocess.run(
-                    [str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                    timeout=self.seconds + RUN_TIMEOUT_S,
-                )  # fmt: skip
-            except subprocess.TimeoutExpired:
-                raise Failed("takes too long") from None
+            return self.measured(command)
+
+    def measured(self, command):
+        try:
+            done = subprocess.run(
+                [str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                timeout=self.seconds + RUN_TIMEOUT_S,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise Failed("takes too long") from None
         if not done.stdout.strip():
             raise Failed(servers.last_line(done.stderr))
         report = json.loads(done.stdout)
@@ -169,6 +188,9 @@ def figure(cell, run):
     if cell.table == "rate":
         rate = run["messages_per_cpu_s"]
         return f"{rate:>12,.0f} messages per CPU second, generator {run['generator_cores']:.2f} cores"
+    if cell.table == "handlers":
+        cpu = f", {run['cpu_us_per_message']:.1f} us of the gateway's CPU each" if "cpu_us_per_message" in run else ""
+        return f"{run['messages_per_s']:>12,.0f} events per second, p50 {run[LATENCY]:,.0f} us{cpu}"
     return (
         f"{run['bytes_per_connection_open']:>9,.0f} bytes, at the end {run['bytes_per_connection_end']:>9,.0f}, "
         f"{run['opening_cpu_us_per_connection']:.1f} us to open"

@@ -8,14 +8,20 @@ import socket
 import subprocess
 import time
 
+import handlers
+from handlers import Missing
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 PEERS = os.path.join(HERE, "peers")
 TARGET = os.path.join(HERE, "target")
 START_TIMEOUT_S = 10
+# Measures itself, and what handlers are compared with.
+HANDLERS = "handlers"
 # Crates of bench/peers, and whether they have topics.
 CRATES = {
     "floor": True,
+    HANDLERS: False,
     "rupor-topics": True,
     "axum": False,
     "fastwebsockets": False,
@@ -23,10 +29,6 @@ CRATES = {
     "tokio-tungstenite": False,
     "tokio-websockets": False,
 }
-
-
-class Missing(Exception):
-    """A server that cannot be built or started here: why."""
 
 
 class Peer:
@@ -61,7 +63,7 @@ class Floor(Peer):
 
 
 class Rupor(Peer):
-    """`rupor echo`, or the whole gateway where something is published."""
+    """`rupor echo`, or the whole gateway where something is published or handled."""
 
     def plan(self, scenario, scratch):
         port = free_port()
@@ -72,6 +74,11 @@ class Rupor(Peer):
                 os.remove(path)
             command = [*self.argv, "demo", *options, "--inlet", f"unix://{path}"]
             return command, port, f"ws://127.0.0.1:{port}/", ["--inlet", f"unix://{path}"]
+        if scenario in handlers.FLAGS:
+            # Room for the generator at full speed: a connection may not be refused for being quick.
+            free = ["--inlet", "tcp://127.0.0.1:0", "--messages-per-second", "0"]
+            command = [*self.argv, "demo", *options, *free, *handlers.FLAGS[scenario](scratch)]
+            return command, port, f"ws://127.0.0.1:{port}/", []
         if scenario.endswith("-tls"):
             cert, key = certificate(scratch)
             command = [*self.argv, "echo", *options, "--tls-cert", cert, "--tls-key", key]
@@ -115,11 +122,15 @@ class Running:
         self.log.close()
 
 
-def build(program, only, compile_them=True):
-    """Every server that is to be had, by name, and why the others are not. `only`: the names wanted, or none."""
+def build(program, wanted, compile_them=True):
+    """Those of the wanted servers that are to be had, by name, and why the others are not."""
     builders = {"rupor": lambda: Rupor([executable(program)])}
-    built = crates(compile_them)
+    built = crates(compile_them, [name for name in CRATES if name in wanted or name == HANDLERS and wanted & set(handlers.FLOORS)])
+    for kind in handlers.FLOORS:
+        builders[kind] = lambda kind=kind: handlers.Floor(built(HANDLERS), kind)
     for name, topics in CRATES.items():
+        if name == HANDLERS:
+            continue
         kind = Floor if name == "floor" else Peer
         builders[name] = lambda name=name, topics=topics, kind=kind: kind([built(name)], topics)
     builders["uwebsockets"] = lambda: Peer([uwebsockets(compile_them)], topics=True)
@@ -128,7 +139,7 @@ def build(program, only, compile_them=True):
     builders["picows"] = lambda: Peer(python("picows_server.py", compile_them), topics=True)
     peers, missing = {}, {}
     for name, make in builders.items():
-        if only and name not in only:
+        if name not in wanted:
             continue
         try:
             peers[name] = make()
@@ -137,8 +148,8 @@ def build(program, only, compile_them=True):
     return peers, missing
 
 
-def crates(compile_them):
-    """Builds all crates at once, each that can be, and says where their programs are."""
+def crates(compile_them, names):
+    """Builds these crates at once, each that can be, and says where their programs are."""
     executables, errors = {}, {}
 
     def find(name):
@@ -147,6 +158,7 @@ def crates(compile_them):
             if compile_them:
                 # Not --locked: rupor-server, one of them, may have got another dependency since. The peers' versions are exact.
                 command = ["cargo", "build", "--release", "--keep-going", "--message-format", "json-render-diagnostics"]
+                command += [word for name in names for word in ("--package", f"peer-{name}")]
                 report, errors[""] = output(command, PEERS)
             for line in report.splitlines():
                 message = json.loads(line)

@@ -1,0 +1,79 @@
+//! What PHP alone costs, without a gateway: the floors of handlers. Measures itself and prints what came of it as JSON, with the
+//! names of `rupor bench --json`.
+//!
+//! ```text
+//! peer-handlers pipe WARMUP_MS DURATION_MS IN_FLIGHT PAYLOAD_BYTES COMMAND…
+//! peer-handlers fastcgi WARMUP_MS DURATION_MS CONNECTIONS PAYLOAD_BYTES SOCKET SCRIPT
+//! ```
+
+mod fastcgi;
+mod pipe;
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// When it is measured, and what comes of it.
+struct Measured {
+    from: Instant,
+    until: Instant,
+    latencies_ns: Vec<u64>,
+}
+
+impl Measured {
+    fn new(warmup: Duration, duration: Duration) -> Self {
+        let from = Instant::now() + warmup;
+        Self {
+            from,
+            until: from + duration,
+            latencies_ns: Vec::new(),
+        }
+    }
+
+    /// A reply came to what was sent then; `false`: it is over.
+    fn reply(&mut self, sent: Instant) -> bool {
+        let now = Instant::now();
+        if now >= self.from && now < self.until {
+            let latency = u64::try_from((now - sent).as_nanos()).unwrap_or(u64::MAX);
+            self.latencies_ns.push(latency);
+        }
+        now < self.until
+    }
+
+    fn print(mut self) {
+        self.latencies_ns.sort_unstable();
+        let count = self.latencies_ns.len();
+        let at = |share: f64| {
+            let index = (count as f64 * share) as usize;
+            self.latencies_ns
+                .get(index)
+                .map_or(0.0, |ns| *ns as f64 / 1e3)
+        };
+        let rate = count as f64 / (self.until - self.from).as_secs_f64();
+        println!(
+            "{{\"messages\":{count},\"messages_per_s\":{rate},\"latency\":{{\"p50_us\":{},\"p99_us\":{}}},\"error\":null}}",
+            at(0.5),
+            at(0.99)
+        );
+    }
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [kind, warmup, duration, many, payload, rest @ ..] = arguments.as_slice() else {
+        return Err("see the first lines of main.rs".into());
+    };
+    let milliseconds = |text: &str| text.parse().map(Duration::from_millis);
+    let measured = Measured::new(milliseconds(warmup)?, milliseconds(duration)?);
+    let (many, payload) = (many.parse()?, "x".repeat(payload.parse()?));
+    let measured = match (kind.as_str(), rest) {
+        ("pipe", [program, arguments @ ..]) => {
+            pipe::run(measured, many, &payload, program, arguments)?
+        }
+        ("fastcgi", [socket, script]) => fastcgi::run(measured, many, &payload, socket, script)?,
+        _ => return Err("see the first lines of main.rs".into()),
+    };
+    measured.print();
+    Ok(())
+}
