@@ -50,7 +50,7 @@ export class Listener {
   }
 }
 
-/** The HTTP status and headers with which an upgrade was refused; rejects if it was not. */
+/** The HTTP status, headers and text with which an upgrade was refused; rejects if it was not. */
 export function refusal(t, url, subprotocols = [], options = {}) {
   const ws = new WebSocket(url, subprotocols, { perMessageDeflate: false, handshakeTimeout: DEADLINE_MS, ...options });
   t.after(() => ws.terminate());
@@ -58,8 +58,9 @@ export function refusal(t, url, subprotocols = [], options = {}) {
     ws.on('open', () => reject(new Error(`${url} was accepted`)));
     ws.on('error', reject);
     ws.on('unexpected-response', (request, response) => {
-      response.resume();
-      resolve({ status: response.statusCode, headers: response.headers });
+      let text = '';
+      response.setEncoding('utf8').on('data', (part) => (text += part));
+      response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, text }));
     });
   });
 }

@@ -7,6 +7,8 @@
 //! - `jwt`: what a token says and whether it is believed;
 //! - `key`: the keys, checked at start;
 //! - `signed_url`: addresses that the site signed for a user; `signer`, their signature, which calls of a webhook have, too;
+//! - `session`: the site's own sessions, that a cookie names;
+//! - `tally`: what is counted of each way;
 //! - `origin`: which pages may connect, which `Host` a request may name.
 //!
 //! A token is in no log, no error and no `Debug` output; whoever logs a request logs its path and never its query.
@@ -15,19 +17,28 @@ pub(crate) mod api_key;
 pub(crate) mod jwt;
 pub(crate) mod key;
 pub(crate) mod origin;
+pub(crate) mod session;
 mod signed_url;
 pub(crate) mod signer;
+mod tally;
 
-use crate::config;
+use crate::config::{self, Way};
+use crate::gateway::ConnectionId;
+use crate::log;
+use http::HeaderMap;
 pub(crate) use jwt::ChannelGrant;
 use jwt::{TokenError, Verifier};
 use key::KeyError;
+use origin::{OriginRefused, Origins};
 use rupor_server::UpgradeRequest;
+use session::{SessionError, Sessions, Ticket, Watch};
 use signed_url::{SignedUrlError, SignedUrls};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+pub(crate) use tally::Counts as WayCounts;
+use tally::{Outcome, Tally};
 
 /// How a subprotocol that carries a token begins: `rupor.jwt.eyJhbGciOi…`. A page offers it beside the subprotocol that
 /// it wants to speak, `new WebSocket(url, ["rupor.v1", "rupor.jwt." + token])`; it is never selected.
@@ -36,13 +47,20 @@ pub(crate) const SUBPROTOCOL_TOKEN_PREFIX: &str = "rupor.jwt.";
 /// The query parameter that names the user where nobody proves anything.
 const USER_PARAMETER: &str = "user";
 
+/// Log lines about refusals a second; over it they are logged at `debug`. A peer chooses how many there are.
+const REFUSALS_LOGGED_PER_SECOND: u32 = 10;
+
+static REFUSALS: log::Sparing = log::Sparing::new(REFUSALS_LOGGED_PER_SECOND);
+
 /// Who a connection is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Identity {
     /// The user; `None`: nobody in particular.
     pub(crate) user: Option<Arc<str>>,
     /// When that ends, in seconds since 1970; `None`: never.
     pub(crate) expires_at: Option<u64>,
+    /// The site's session that says so, which is looked at again.
+    pub(crate) ticket: Option<Ticket>,
 }
 
 /// What is known after an upgrade request.
@@ -69,6 +87,10 @@ pub(crate) enum AuthError {
     SignedUrl(SignedUrlError),
     /// The token is not believed.
     Token(TokenError),
+    /// The session is not believed.
+    Session(SessionError),
+    /// A cookie says who it is, and the page is not one of the site's.
+    CookieOrigin(OriginRefused),
 }
 
 impl AuthError {
@@ -76,7 +98,37 @@ impl AuthError {
     pub(crate) fn status(self) -> u16 {
         match self {
             Self::BadUser | Self::SeveralTokens | Self::SignedUrl(SignedUrlError::Malformed) => 400,
-            Self::NoToken | Self::NotAsked | Self::SignedUrl(_) | Self::Token(_) => 401,
+            Self::Session(SessionError::Unavailable) => 503,
+            Self::NoToken
+            | Self::NotAsked
+            | Self::SignedUrl(_)
+            | Self::Token(_)
+            | Self::Session(_) => 401,
+            Self::CookieOrigin(_) => 403,
+        }
+    }
+
+    /// Whether nothing is wrong with what the client showed: it cannot be asked about now.
+    fn is_failure(self) -> bool {
+        matches!(self, Self::Session(SessionError::Unavailable))
+    }
+
+    /// What metrics call it.
+    fn label(self) -> &'static str {
+        match self {
+            Self::NoToken | Self::NotAsked => "none",
+            Self::SeveralTokens => "several_tokens",
+            Self::BadUser => "bad_user",
+            Self::SignedUrl(SignedUrlError::Expired) | Self::Token(TokenError::Expired) => {
+                "expired"
+            }
+            Self::SignedUrl(SignedUrlError::WrongSignature)
+            | Self::Token(TokenError::WrongSignature) => "wrong_signature",
+            Self::SignedUrl(SignedUrlError::Malformed)
+            | Self::Token(TokenError::Malformed | TokenError::TooLong) => "malformed",
+            Self::Token(_) => "not_for_this",
+            Self::Session(error) => error.label(),
+            Self::CookieOrigin(_) => "origin",
         }
     }
 }
@@ -93,19 +145,30 @@ impl fmt::Display for AuthError {
             ),
             Self::SignedUrl(error) => error.fmt(formatter),
             Self::Token(error) => error.fmt(formatter),
+            Self::Session(error) => error.fmt(formatter),
+            Self::CookieOrigin(error) => error.fmt(formatter),
         }
     }
 }
 
 impl std::error::Error for AuthError {}
 
+/// That an upgrade is refused, and by which way; `None`: no way found what it looks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) way: Option<Way>,
+    pub(crate) error: AuthError,
+}
+
 /// How connections prove who they are. Made from [`config::Auth`], shared by all of them.
 #[derive(Debug)]
 pub(crate) struct Auth {
     /// In their order.
-    ways: Vec<config::Way>,
+    ways: Vec<Way>,
     tokens: Option<TokenReader>,
     signed_urls: Option<SignedUrls>,
+    sessions: Option<Arc<Sessions>>,
+    tally: Tally,
 }
 
 /// Finds tokens and verifies them.
@@ -133,55 +196,135 @@ impl Auth {
             ways: settings.ways.clone(),
             tokens: settings.jwt.as_ref().map(reader).transpose()?,
             signed_urls: settings.signed_url_key.as_ref().map(SignedUrls::new),
+            sessions: settings.session.as_ref().map(Sessions::new).map(Arc::new),
+            tally: Tally::new(&settings.ways),
         })
     }
 
-    /// Who an upgrade request comes from.
+    /// How often each way knew who a connection is, and why it did not.
+    pub(crate) fn counts(&self) -> WayCounts {
+        self.tally.counts()
+    }
+
+    /// The site's sessions, if they say who a connection is.
+    pub(crate) fn sessions(&self) -> Option<&Arc<Sessions>> {
+        self.sessions.as_ref()
+    }
+
+    /// Looks after the session that says who an open connection is, until what is returned is dropped.
+    pub(crate) fn watch(&self, ticket: &Ticket, connection: ConnectionId) -> Option<Box<Watch>> {
+        let sessions = self.sessions.as_ref()?;
+        Some(sessions.watch(ticket, connection))
+    }
+
+    /// Who an upgrade request comes from. `origins`: the pages whose cookies are believed.
     ///
     /// # Errors
     /// Why the upgrade is to be refused.
-    pub(crate) fn at_upgrade(&self, request: &UpgradeRequest) -> Result<Identified, AuthError> {
-        self.identify(
-            request.query(),
-            request.subprotocols.iter().map(String::as_str),
-        )
-    }
-
-    /// Who an upgrade request with this query (what follows `?`, still encoded) and these offered subprotocols is.
-    fn identify<'a>(
+    pub(crate) async fn at_upgrade(
         &self,
-        query: Option<&'a str>,
-        subprotocols: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Identified, AuthError> {
-        let query = query.unwrap_or_default();
-        let mut subprotocols = subprotocols.into_iter();
-        for way in &self.ways {
-            match way {
-                config::Way::None => return claimed_user(query).map(Identified::Known),
-                config::Way::SignedUrl => {
-                    if let Some(urls) = &self.signed_urls
-                        && let Some((user, ends)) =
-                            urls.verify(query, now()).map_err(AuthError::SignedUrl)?
-                    {
-                        return Ok(Identified::Known(Identity {
-                            user: Some(user.into()),
-                            expires_at: Some(ends),
-                        }));
-                    }
+        request: &UpgradeRequest,
+        origins: &Origins,
+    ) -> Result<Identified, Refused> {
+        for way in self.ways.iter().copied() {
+            let found = match way {
+                Way::Session => self.by_session(request, origins).await,
+                way => {
+                    let offered = request.subprotocols.iter().map(String::as_str);
+                    self.by(way, request.query().unwrap_or_default(), offered)
                 }
-                config::Way::Jwt => {
-                    if let Some(reader) = &self.tokens
-                        && let Some(token) = reader.find(query, &mut subprotocols)?
-                    {
-                        return reader.verify(&token).map(Identified::Known);
-                    }
-                }
+            };
+            if let Some(identity) = self.counted(way, found)? {
+                return Ok(Identified::Known(identity));
             }
         }
         if self.first_message_reader().is_some() {
             return Ok(Identified::FirstMessage);
         }
-        Err(AuthError::NoToken)
+        Err(self.refused(None, AuthError::NoToken))
+    }
+
+    /// Who it is by a way that needs nothing but the query (what follows `?`, still encoded) and the offered subprotocols;
+    /// `None`: it does not find what it looks for.
+    fn by<'a>(
+        &self,
+        way: Way,
+        query: &'a str,
+        mut subprotocols: impl Iterator<Item = &'a str>,
+    ) -> Result<Option<Identity>, AuthError> {
+        match (way, &self.signed_urls, &self.tokens) {
+            (Way::None, ..) => claimed_user(query).map(Some),
+            (Way::Guest, ..) => Ok(Some(Identity::default())),
+            (Way::SignedUrl, Some(urls), _) => {
+                let signed = urls.verify(query, now()).map_err(AuthError::SignedUrl)?;
+                Ok(signed.map(|(user, ends)| Identity {
+                    user: Some(user.into()),
+                    expires_at: Some(ends),
+                    ticket: None,
+                }))
+            }
+            (Way::Jwt, _, Some(reader)) => match reader.find(query, &mut subprotocols)? {
+                Some(token) => reader.verify(&token).map(Some),
+                None => Ok(None),
+            },
+            (Way::SignedUrl | Way::Jwt | Way::Session, ..) => Ok(None),
+        }
+    }
+
+    async fn by_session(
+        &self,
+        request: &UpgradeRequest,
+        origins: &Origins,
+    ) -> Result<Option<Identity>, AuthError> {
+        let headers: &HeaderMap = &request.headers;
+        let Some(sessions) = self.sessions.as_ref().filter(|it| it.is_shown(headers)) else {
+            return Ok(None);
+        };
+        // Browsers send a cookie whichever page asks, so before it is believed the page is to be one of the site's.
+        origins
+            .check_for_cookie(headers, request.secure)
+            .map_err(AuthError::CookieOrigin)?;
+        let ticket = sessions.find(headers).await.map_err(AuthError::Session)?;
+        Ok(ticket.map(|ticket| Identity {
+            user: Some(Arc::clone(&ticket.user)),
+            expires_at: None,
+            ticket: Some(ticket),
+        }))
+    }
+
+    fn counted(
+        &self,
+        way: Way,
+        found: Result<Option<Identity>, AuthError>,
+    ) -> Result<Option<Identity>, Refused> {
+        let outcome = match &found {
+            Ok(Some(_)) => Outcome::Accepted,
+            Ok(None) => Outcome::Absent,
+            Err(error) => Outcome::Refused(*error),
+        };
+        self.tally.count(way, outcome);
+        found.map_err(|error| self.refused(Some(way), error))
+    }
+
+    fn refused(&self, way: Option<Way>, error: AuthError) -> Refused {
+        let refused = Refused { way, error };
+        REFUSALS.log(|| format!("an upgrade is refused: {}", self.explained(refused)));
+        refused
+    }
+
+    /// Why, with the way that refuses.
+    pub(crate) fn explained(&self, refused: Refused) -> String {
+        let Refused { way, error } = refused;
+        match way {
+            Some(way) => format!("auth = \"{}\": {error}", way.name()),
+            None => {
+                let ways: Vec<_> = self.ways.iter().map(|way| way.name()).collect();
+                format!(
+                    "{error}; none of auth = \"{}\" found what it looks for",
+                    ways.join("\", \"")
+                )
+            }
+        }
     }
 
     /// Who a connection is that was to say so by its first message: a token, or `{"token":"…"}`.
@@ -190,7 +333,13 @@ impl Auth {
     /// Why it is not believed; the connection is to be closed.
     pub(crate) fn first_message(&self, text: &str) -> Result<Identity, AuthError> {
         let reader = self.first_message_reader().ok_or(AuthError::NotAsked)?;
-        reader.verify(&token_in_message(text)?)
+        let identity = token_in_message(text).and_then(|token| reader.verify(&token));
+        let outcome = match &identity {
+            Ok(_) => Outcome::Accepted,
+            Err(error) => Outcome::Refused(*error),
+        };
+        self.tally.count(Way::Jwt, outcome);
+        identity
     }
 
     /// Which channel a token opens.
@@ -207,9 +356,8 @@ impl Auth {
 
     /// What reads tokens in first messages, where they are looked for there.
     fn first_message_reader(&self) -> Option<&TokenReader> {
-        let is_jwt = |way: &config::Way| matches!(way, config::Way::Jwt);
         let reader = self.tokens.as_ref()?;
-        (reader.sources.first_message && self.ways.iter().any(is_jwt)).then_some(reader)
+        (reader.sources.first_message && self.ways.contains(&Way::Jwt)).then_some(reader)
     }
 }
 
@@ -242,6 +390,7 @@ impl TokenReader {
         Ok(Identity {
             user: Some(verified.user),
             expires_at: Some(verified.expires_at),
+            ticket: None,
         })
     }
 }
@@ -291,7 +440,7 @@ fn claimed_user(query: &str) -> Result<Identity, AuthError> {
     };
     Ok(Identity {
         user,
-        expires_at: None,
+        ..Identity::default()
     })
 }
 

@@ -7,8 +7,9 @@
 //! Invariants: an origin is compared as scheme + host + port after a strict parse, never as a piece of text; what does
 //! not parse is refused; `null` and `file://` are refused unless they are in the list.
 //!
-//! A request without `Origin` is accepted: browsers always send it, and identity does not come from a cookie here. If it
-//! ever does, such a request must be refused too.
+//! A request without `Origin` is accepted where no cookie says who it is: browsers always send it, and what is no browser
+//! shows a token. Where a cookie does, it is refused ([`Origins::check_for_cookie`]), and so is `null`, which a frame of any
+//! site can have.
 
 use crate::config;
 use http::{HeaderMap, HeaderValue, header};
@@ -61,6 +62,8 @@ pub(crate) enum OriginRefused {
     Several,
     /// Not in the list.
     Foreign,
+    /// A cookie says who it is, and there is none, or one that any page can have.
+    NotOfSite,
 }
 
 impl fmt::Display for OriginRefused {
@@ -70,6 +73,9 @@ impl fmt::Display for OriginRefused {
             Self::Several => "more than one Origin header",
             Self::Foreign => {
                 "pages of this origin may not connect: add it to the option `origin` if they should"
+            }
+            Self::NotOfSite => {
+                "a cookie is believed only from a page of the site, so `Origin` has to name one: what is no browser shows a token"
             }
         })
     }
@@ -175,6 +181,24 @@ impl Origins {
             .get(header::HOST)
             .and_then(|host| host.to_str().ok());
         self.check_values(origins, host, secure)
+    }
+
+    /// Whether a request with these headers may go on that a cookie says the user of: browsers send cookies along whichever
+    /// page asks (cross-site WebSocket hijacking), so the page has to be known.
+    ///
+    /// # Errors
+    /// Why it may not: answer 403.
+    pub(crate) fn check_for_cookie(
+        &self,
+        headers: &HeaderMap,
+        secure: bool,
+    ) -> Result<(), OriginRefused> {
+        self.check(headers, secure)?;
+        let origin = headers.get(header::ORIGIN).map(HeaderValue::to_str);
+        match origin.and_then(Result::ok).map(Origin::from_str) {
+            Some(Ok(Origin::Site { .. })) => Ok(()),
+            _ => Err(OriginRefused::NotOfSite),
+        }
     }
 
     /// The same from the values of the headers: every `Origin` (there should be at most one), and `Host`.

@@ -1,10 +1,14 @@
 //! Where a token is looked for, and that it shows nowhere.
 
+use super::origin::Origins;
 use super::signed_url::SignedUrlError;
 use super::{Auth, AuthError, Identified, is_token_subprotocol};
 use crate::auth::jwt::TokenError;
 use crate::config::{self, Jwt, JwtAlgorithm, JwtKey, JwtSources, Secret};
+use futures_util::FutureExt as _;
+use http::HeaderMap;
 use jsonwebtoken::{EncodingKey, Header, encode};
+use rupor_server::UpgradeRequest;
 use serde_json::json;
 use std::time::Duration;
 
@@ -15,7 +19,7 @@ fn jwt(query: bool, subprotocol: bool, first_message: bool) -> Auth {
     let settings = config::Auth {
         ways: vec![config::Way::Jwt],
         jwt: jwt_settings(query, subprotocol, first_message),
-        signed_url_key: None,
+        ..config::Auth::none()
     };
     Auth::new(&settings).expect("a good key")
 }
@@ -51,6 +55,21 @@ fn token(user: &str) -> String {
     .expect("signed")
 }
 
+/// At an upgrade with this query and these subprotocols.
+fn identify<'a>(
+    auth: &Auth,
+    query: Option<&str>,
+    subprotocols: impl IntoIterator<Item = &'a str>,
+) -> Result<Identified, AuthError> {
+    let target = query.map_or_else(|| "/".to_owned(), |query| format!("/?{query}"));
+    let remote = "192.0.2.1:5".parse().expect("an address");
+    let mut request = UpgradeRequest::new(target, HeaderMap::new(), remote);
+    request.subprotocols = subprotocols.into_iter().map(str::to_owned).collect();
+    let origins = Origins::new(&config::Origins::SameHostAnd(Vec::new())).expect("none");
+    let found = auth.at_upgrade(&request, &origins).now_or_never();
+    found.expect("at once").map_err(|refused| refused.error)
+}
+
 fn user(outcome: Result<Identified, AuthError>) -> Result<Option<String>, AuthError> {
     outcome.map(|identified| match identified {
         Identified::Known(identity) => identity.user.map(|user| user.to_string()),
@@ -75,12 +94,12 @@ fn demo_believes_the_query() {
         (Some("user=a&user=a"), Err(AuthError::BadUser)),
         (Some("user=a%0ab"), Err(AuthError::BadUser)),
     ] {
-        assert_eq!(user(auth.identify(query, [])), expected, "{query:?}");
+        assert_eq!(user(identify(&auth, query, [])), expected, "{query:?}");
     }
     let long = format!("user={}", "u".repeat(200));
-    assert!(auth.identify(Some(&long), []).is_ok());
+    assert!(identify(&auth, Some(&long), []).is_ok());
     assert_eq!(
-        user(auth.identify(Some(&format!("{long}u")), [])),
+        user(identify(&auth, Some(&format!("{long}u")), [])),
         Err(AuthError::BadUser)
     );
     assert_eq!(auth.first_message(&token("u")), Err(AuthError::NotAsked));
@@ -95,39 +114,42 @@ fn a_token_is_found_where_it_may_be() {
     let offer = ["rupor.v1", offer.as_str()];
     let anna = Ok(Some("anna".to_string()));
     let later = Ok(Some("(first message)".to_string()));
-    assert_eq!(user(jwt(true, false, false).identify(query, [])), anna);
-    assert_eq!(user(jwt(false, true, false).identify(None, offer)), anna);
-    assert_eq!(user(jwt(true, true, true).identify(None, offer)), anna);
-    assert_eq!(user(jwt(false, false, true).identify(None, [])), later);
+    assert_eq!(user(identify(&jwt(true, false, false), query, [])), anna);
+    assert_eq!(user(identify(&jwt(false, true, false), None, offer)), anna);
+    assert_eq!(user(identify(&jwt(true, true, true), None, offer)), anna);
+    assert_eq!(user(identify(&jwt(false, false, true), None, [])), later);
     // A place that is not allowed is not looked at.
     assert_eq!(
-        user(jwt(false, true, false).identify(query, [])),
+        user(identify(&jwt(false, true, false), query, [])),
         Err(AuthError::NoToken)
     );
     assert_eq!(
-        user(jwt(true, false, false).identify(None, offer)),
+        user(identify(&jwt(true, false, false), None, offer)),
         Err(AuthError::NoToken)
     );
-    assert_eq!(user(jwt(false, false, true).identify(query, offer)), later);
+    assert_eq!(
+        user(identify(&jwt(false, false, true), query, offer)),
+        later
+    );
     // `?user=` means nothing where tokens are asked for.
     assert_eq!(
-        user(jwt(true, true, false).identify(Some("user=anna"), [])),
+        user(identify(&jwt(true, true, false), Some("user=anna"), [])),
         Err(AuthError::NoToken)
     );
     // Two tokens: whose would it be?
     let auth = jwt(true, true, true);
     assert_eq!(
-        user(auth.identify(query, offer)),
+        user(identify(&auth, query, offer)),
         Err(AuthError::SeveralTokens)
     );
     let twice = format!("token={token}&token={token}");
     assert_eq!(
-        user(auth.identify(Some(&twice), [])),
+        user(identify(&auth, Some(&twice), [])),
         Err(AuthError::SeveralTokens)
     );
     // A bad token is not a missing token.
     for bad in ["token=", "token=x", "token=a.b.c"] {
-        let outcome = user(auth.identify(Some(bad), []));
+        let outcome = user(identify(&auth, Some(bad), []));
         assert_eq!(
             outcome,
             Err(AuthError::Token(TokenError::Malformed)),
@@ -184,8 +206,7 @@ fn tokens_are_in_no_error_and_no_debug() {
     let auth = jwt(true, true, true);
     let canary = "canary.canary.canary";
     for error in [
-        auth.identify(Some(&format!("token={canary}")), [])
-            .expect_err("bad"),
+        identify(&auth, Some(&format!("token={canary}")), []).expect_err("bad"),
         auth.first_message(canary).expect_err("bad"),
     ] {
         assert!(!format!("{error} {error:?}").contains("canary"));
@@ -201,6 +222,7 @@ fn the_first_way_that_finds_something_decides() {
             ways: ways.to_vec(),
             jwt: jwt_settings(true, false, false),
             signed_url_key: Some(secret),
+            session: None,
         };
         Auth::new(&settings).expect("a good key")
     };
@@ -218,7 +240,7 @@ fn the_first_way_that_finds_something_decides() {
         (&[Jwt], wrong, Err(AuthError::NoToken)),
         (&[SignedUrl], "", Err(AuthError::NoToken)),
     ] {
-        let found = user(ways(order).identify(Some(query), []));
+        let found = user(identify(&ways(order), Some(query), []));
         assert_eq!(found, expected, "{order:?}");
     }
 }

@@ -137,11 +137,12 @@ pub(super) fn start(
 
     let admission = Admission::new(Arc::clone(&gateway), Arc::clone(&auth), origins.clone());
     let handlers = Arc::clone(&gateway);
+    let for_workers = Arc::clone(&auth);
     let running_server: Arc<OnceLock<Handle>> = Arc::default();
     let known = Arc::clone(&running_server);
     let server = Server::new(move |_, handle: &Handle| {
         known.get_or_init(|| handle.clone());
-        WorkerHandler::new(Arc::clone(&handlers), Arc::clone(&auth), handle)
+        WorkerHandler::new(Arc::clone(&handlers), Arc::clone(&for_workers), handle)
     })
     .admit(admission);
     let http = Http {
@@ -153,6 +154,7 @@ pub(super) fn start(
     let sources = metrics::Sources {
         server: running_server,
         gateway: Arc::clone(&gateway),
+        auth: Arc::clone(&auth),
         lines: Arc::clone(&stats),
         redis: Arc::clone(&from_redis.stats),
     };
@@ -167,6 +169,11 @@ pub(super) fn start(
         ..lines::Limits::default()
     };
     let handlers = Handlers::start(&gateway, for_php, runtime);
+    if let Some(sessions) = auth.sessions().cloned() {
+        let gateway = Arc::clone(&gateway);
+        // Ends with the runtime: there is nothing to be finished.
+        runtime.spawn(async move { sessions.look_again(&gateway).await });
+    }
     let redis = from_redis.start(&gateway, &stopping, runtime);
     let lines = runtime.spawn(lines::serve(opened, gateway, limits, stats, stopping));
     Ok((

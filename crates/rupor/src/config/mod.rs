@@ -4,7 +4,7 @@
 //!
 //! Start at [`load`]: it lays defaults, file, environment and flags over one another ([`source`]) and builds the result
 //! ([`build`]). What options there are is said once, in [`options`], [`deflate`], [`php`], [`calls`], [`redis`],
-//! [`signed_url`] and [`limits`].
+//! [`signed_url`], [`session`] and [`limits`].
 
 mod build;
 mod calls;
@@ -20,6 +20,7 @@ mod redis;
 #[cfg(test)]
 pub(crate) mod reference;
 mod secret;
+mod session;
 mod signed_url;
 mod source;
 mod types;
@@ -28,6 +29,7 @@ pub(crate) use error::ConfigError;
 
 pub(crate) use redis::RedisConfig;
 pub(crate) use secret::Secret;
+pub(crate) use session::{Session, SessionPlace};
 pub(crate) use types::{
     Application, ApplicationRule, Auth, CallConfig, CallEvent, ChannelRule, Config, FailedEvent,
     FpmAddress, FpmConfig, InletAddress, Jwt, JwtAlgorithm, JwtKey, JwtSources, LogFormat, Mode,

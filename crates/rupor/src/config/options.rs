@@ -1,7 +1,7 @@
 //! The one definition of every option: its key in the file, its flag, its environment variable, its defaults and its
 //! help. The command line, the file reader and the reference pages are all made from [`OPTIONS`],
 //! [`deflate`](super::deflate), [`php`](super::php), [`calls`](super::calls), [`redis`](super::redis),
-//! [`signed_url`](super::signed_url) and [`limits`](super::limits).
+//! [`signed_url`](super::signed_url), [`session`](super::session) and [`limits`](super::limits).
 
 use super::types::Mode;
 
@@ -112,6 +112,7 @@ pub(crate) fn general() -> impl Iterator<Item = &'static Definition> {
         .chain(super::redis::definitions())
         .chain(super::signed_url::definitions())
         .chain(super::proxies::definitions())
+        .chain(super::session::definitions())
         .chain(super::deflate::definitions())
 }
 
@@ -321,14 +322,15 @@ static OPTIONS: &[Definition] = &[
     Definition {
         key: "auth",
         shape: Shape::List,
-        form: "jwt|signed|none",
+        form: "jwt|signed|session|guest|none",
         default: Default::Explained(
             "`jwt` when there is a [[jwt]] key; without one rupor does not start",
         ),
         modes: SERVE,
         section: IDENTITY,
-        help: "How a connection proves who it is. `jwt`: by a token that your site signed. `signed`: by an address that it signed, `?user=…&expires=…&signature=…`. Of \
-               several the first that finds what it looks for decides, and the others are not asked. `none`: not at all, \
+        help: "How a connection proves who it is. `jwt`: by a token that your site signed. `signed`: by an address that it signed, `?user=…&expires=…&signature=…`. \
+               `session`: by the session that the site's own cookie names. Of \
+               several the first that finds what it looks for decides, and the others are not asked. `guest`, as the last: whom no other way knew is nobody in particular. `none`: not at all, \
                `?user=NAME` is believed, so anybody can be anybody. Repeatable",
         example: "auth = [\"jwt\"]",
     },

@@ -48,7 +48,7 @@ pub(super) fn redis(values: &Values<'_>) -> Result<Option<RedisConfig>, ConfigEr
 }
 
 /// The address. What is wrong with it is told without it: there may be a password in it.
-fn address(text: &str) -> Result<Secret, Problem> {
+pub(super) fn address(text: &str) -> Result<Secret, Problem> {
     let is_plain = ["redis://", "unix://"]
         .iter()
         .any(|scheme| text.starts_with(scheme));

@@ -1,6 +1,6 @@
 //! The checked configuration, as the rest of the program reads it.
 
-use super::{RedisConfig, Secret};
+use super::{RedisConfig, Secret, Session};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -109,6 +109,8 @@ pub(crate) struct Auth {
     pub(crate) jwt: Option<Jwt>,
     /// The key of signed addresses.
     pub(crate) signed_url_key: Option<Secret>,
+    /// The site's sessions.
+    pub(crate) session: Option<Session>,
 }
 
 /// A way to prove who one is.
@@ -120,6 +122,10 @@ pub(crate) enum Way {
     Jwt,
     /// An address that the site signed.
     SignedUrl,
+    /// The site's session that a cookie names.
+    Session,
+    /// Whoever no way before knew is nobody in particular.
+    Guest,
 }
 
 impl Auth {
@@ -129,6 +135,7 @@ impl Auth {
             ways: vec![Way::None],
             jwt: None,
             signed_url_key: None,
+            session: None,
         }
     }
 
@@ -138,7 +145,7 @@ impl Auth {
         Self {
             ways: vec![Way::Jwt],
             jwt: Some(jwt),
-            signed_url_key: None,
+            ..Self::none()
         }
     }
 }

@@ -8,11 +8,11 @@ use super::rights::{self, Wish};
 use super::rules::Right;
 use super::{Gateway, PublishError};
 use crate::auth::origin::{Hosts, Origins};
-use crate::auth::{Auth, Identified, Identity, is_token_subprotocol};
+use crate::auth::{Auth, Identified, Identity, Refused, is_token_subprotocol};
 use crate::dialect::{self, PLAIN_SUBPROTOCOL, V1_SUBPROTOCOL};
 use crate::log;
 use crate::outlet::{Outlet, Verdict};
-use rupor_hub::{Kind, Refused, is_channel_name, is_user_name};
+use rupor_hub::{Kind, is_channel_name, is_user_name};
 use rupor_proto::handshake::select_subprotocol;
 use rupor_server::{Admit, Refusal, UpgradeRequest};
 use std::fmt;
@@ -77,7 +77,7 @@ impl Admission {
         }
     }
 
-    fn decide(
+    async fn decide(
         &self,
         request: &UpgradeRequest,
     ) -> Result<rupor_server::Admitted<Admitted>, Refusal> {
@@ -85,8 +85,9 @@ impl Admission {
         let offered = &request.subprotocols;
         let identity = match self
             .auth
-            .at_upgrade(request)
-            .map_err(|error| Refusal::new(error.status(), error.to_string()))?
+            .at_upgrade(request, &self.origins)
+            .await
+            .map_err(|refused| self.unknown(refused))?
         {
             Identified::Known(identity) => Some(identity),
             Identified::FirstMessage => None,
@@ -114,6 +115,16 @@ impl Admission {
             request: None,
         };
         Ok(rupor_server::Admitted::new(admitted).subprotocol(subprotocol))
+    }
+
+    /// How nobody in particular is refused.
+    fn unknown(&self, refused: Refused) -> Refusal {
+        let text = if self.gateway.settings().explain {
+            self.auth.explained(refused)
+        } else {
+            refused.error.to_string()
+        };
+        Refusal::new(refused.error.status(), text)
     }
 
     /// Whether the page may connect, and whether it meant us.
@@ -169,9 +180,8 @@ impl Admission {
             return Err(Refusal::new(500, "the handlers gave a name that is none"));
         }
         if let Some(user) = user {
-            let expires_at = identity.and_then(|identity| identity.expires_at);
-            let user = Some(user.into());
-            admitted.identity = Some(Identity { user, expires_at });
+            let identity = admitted.identity.get_or_insert_default();
+            identity.user = Some(user.into());
         }
         // How many it may have is checked when it enters.
         let known = &mut admitted.channels;
@@ -192,13 +202,13 @@ impl Admission {
             .map(|(_, channel)| channel);
         for channel in asked {
             if !is_channel_name(&channel, limits.channel_name_bytes_max) {
-                return Err(refusal(400, Refused::BadChannelName));
+                return Err(refusal(400, rupor_hub::Refused::BadChannelName));
             }
             if channels.iter().any(|known| **known == *channel) {
                 continue;
             }
             if channels.len() >= limits.subscriptions_per_connection_max {
-                return Err(refusal(400, Refused::TooManySubscriptions));
+                return Err(refusal(400, rupor_hub::Refused::TooManySubscriptions));
             }
             if let Some(identity) = identity {
                 let wish = Wish {
@@ -224,7 +234,7 @@ impl Admit for Admission {
         &self,
         request: UpgradeRequest,
     ) -> Result<rupor_server::Admitted<Admitted>, Refusal> {
-        let decided = self.decide(&request).inspect_err(|refusal| {
+        let decided = self.decide(&request).await.inspect_err(|refusal| {
             // The path only: a query may hold a token.
             tracing::debug!(
                 remote = %request.remote,
@@ -244,6 +254,6 @@ impl Admit for Admission {
     }
 }
 
-fn refusal(status: u16, refused: Refused) -> Refusal {
+fn refusal(status: u16, refused: rupor_hub::Refused) -> Refusal {
     Refusal::new(status, PublishError::Refused(refused).to_string())
 }

@@ -47,9 +47,11 @@ closings! {
     OVERLOADED       = 1013, "overloaded",           true,  "the server has too much to do; connect again later";
     EXPIRED          = 3000, "expired",              true,  "the identity has expired; connect again with a new token";
     IDENTIFY_TIMEOUT = 3001, "identify_timeout",     true,  "no token came in time; send it as the first message";
+    USER_CHANGED     = 3002, "user_changed",         true,  "the session is another user's now; connect again";
     UNAUTHORIZED     = 3500, "unauthorized",         false, "the token was not accepted; get another one first";
     FORBIDDEN        = 3501, "forbidden",            false, "a channel in the address is not for this user";
     TOO_MANY         = 3502, "too_many_connections", false, "this user has too many connections; close one first";
+    SIGNED_OUT       = 3504, "signed_out",           false, "the session is over; sign in, or load the page again";
     TOO_MANY_CHANNELS = 3503, "too_many_channels",   false, "there is no room for the channels in the address";
 }
 

@@ -15,6 +15,7 @@ use super::effects::{channel_of, topic_of_all};
 use super::rights::{self, Forbidden, Wish};
 use super::rules::Right;
 use super::{Admitted, Change, ConnectionId, Gateway, Publish, PublishError, Target, hub_id};
+use crate::auth::session::Watch;
 use crate::auth::{Auth, AuthError, Identity};
 use crate::dialect::{self, Answer, Asked, Id};
 use crate::log;
@@ -47,6 +48,8 @@ pub(crate) struct State {
     user: Option<Arc<str>>,
     /// When the identity expires, in seconds since 1970.
     expires_at: Option<u64>,
+    /// Looks after the session that says who it is.
+    _session: Option<Box<Watch>>,
     /// With what a connection will enter that has not said yet who it is.
     waiting: Option<Box<Entry>>,
     outlet: Option<Arc<dyn Outlet>>,
@@ -377,15 +380,22 @@ impl Handler for WorkerHandler {
             request,
         };
         let phase = Phase::Unidentified;
-        let (user, expires_at, mut entry, waiting) = match identity {
-            Some(Identity { user, expires_at }) => (user, expires_at, Some(entry), None),
-            None => (None, None, None, Some(Box::new(entry))),
+        let (identity, mut entry, waiting) = match identity {
+            Some(identity) => (identity, Some(entry), None),
+            None => (Identity::default(), None, Some(Box::new(entry))),
         };
+        let Identity {
+            user,
+            expires_at,
+            ticket,
+        } = identity;
+        let watch = |ticket| self.auth.watch(&ticket, hub_id(connection.id()));
         let mut state = State {
             phase,
             kind,
             user,
             expires_at,
+            _session: ticket.and_then(watch),
             waiting,
             outlet,
             path,

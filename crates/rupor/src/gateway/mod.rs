@@ -25,7 +25,7 @@ mod types;
 
 pub(crate) use admission::{Admission, Admitted};
 pub(crate) use clock::Clock;
-pub(crate) use close::OVERLOADED;
+pub(crate) use close::{OVERLOADED, SIGNED_OUT, USER_CHANGED};
 pub(crate) use error::PublishError;
 pub(crate) use handler::WorkerHandler;
 use rules::Right;

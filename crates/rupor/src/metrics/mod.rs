@@ -6,6 +6,7 @@
 
 mod table;
 
+use crate::auth::{Auth, WayCounts, session};
 use crate::gateway::{Counts, Gateway};
 use crate::inlet::{lines, redis};
 use crate::outlet::{CallCounts, PhpCounts};
@@ -35,6 +36,8 @@ pub(crate) struct Sources {
     pub(crate) server: Arc<OnceLock<Handle>>,
     /// The gateway.
     pub(crate) gateway: Arc<Gateway>,
+    /// Who connections are.
+    pub(crate) auth: Arc<Auth>,
     /// The line inlets.
     pub(crate) lines: Arc<lines::Stats>,
     /// The Redis inlet.
@@ -46,6 +49,8 @@ pub(crate) struct Sources {
 struct Snapshot {
     server: Stats,
     gateway: Counts,
+    ways: WayCounts,
+    sessions: session::Counts,
     lines: lines::Counts,
     redis: redis::Counts,
     /// By pool.
@@ -64,6 +69,12 @@ pub(crate) fn router(sources: Sources) -> Router {
         let snapshot = Snapshot {
             server: sources.server.get().map(Handle::stats).unwrap_or_default(),
             gateway: sources.gateway.counts(),
+            ways: sources.auth.counts(),
+            sessions: sources
+                .auth
+                .sessions()
+                .map(|sessions| sessions.watched.counts())
+                .unwrap_or_default(),
             php: settings
                 .php
                 .iter()

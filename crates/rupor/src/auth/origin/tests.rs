@@ -2,6 +2,7 @@
 
 use super::{Hosts, Origin, OriginRefused, Origins};
 use crate::config;
+use http::{HeaderMap, HeaderValue, header};
 use proptest::prelude::{any, proptest};
 
 fn listed(list: &[&str]) -> Origins {
@@ -335,4 +336,33 @@ proptest! {
             assert!(check(&origins, &text, "chat.invalid", true).is_err(), "{text}");
         }
     }
+}
+
+#[test]
+fn a_cookie_is_believed_from_a_page_of_the_site_only() {
+    let origins = listed(&["https://example.org", "null", "file://"]);
+    let check = |values: &[&str]| {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("ws.example.org"));
+        for value in values {
+            headers.append(header::ORIGIN, value.parse().expect("a value"));
+        }
+        origins.check_for_cookie(&headers, true)
+    };
+    assert_eq!(check(&["https://example.org"]), Ok(()));
+    assert_eq!(check(&["https://ws.example.org"]), Ok(()));
+    // Without one it is no browser of today, and any page's frame can have these, listed or not.
+    for none in [&[][..], &["null"], &["file://"]] {
+        assert_eq!(check(none), Err(OriginRefused::NotOfSite), "{none:?}");
+    }
+    for foreign in FOREIGN
+        .iter()
+        .filter(|origin| **origin != "null" && **origin != "file://")
+    {
+        if foreign.parse::<HeaderValue>().is_ok() {
+            assert!(check(&[foreign]).is_err(), "{foreign}");
+        }
+    }
+    let twice = ["https://example.org", "https://example.org"];
+    assert_eq!(check(&twice), Err(OriginRefused::Several));
 }

@@ -5,7 +5,7 @@ use crate::auth::key::{KeyError, VerifyingKey};
 use crate::config::error::{ConfigError, Problem};
 use crate::config::source::Table;
 use crate::config::types::{Auth, Jwt, JwtAlgorithm, JwtKey, JwtSources, Way};
-use crate::config::{Secret, parse, signed_url};
+use crate::config::{Secret, parse, session, signed_url};
 use std::time::Duration;
 
 /// Largest difference of clocks that can be tolerated.
@@ -32,31 +32,30 @@ pub(super) fn auth(values: &Values<'_>, for_channels: bool) -> Result<Auth, Conf
     let choices = [
         ("jwt", Way::Jwt),
         ("signed", Way::SignedUrl),
+        ("session", Way::Session),
+        ("guest", Way::Guest),
         ("none", Way::None),
     ];
     let mut ways = values.each("auth", |text| parse::choice(text, &choices))?;
     let keys = values.tables("jwt");
     let signed_url_key = signed_url::key(values)?;
+    let session = session::session(values)?;
     if ways.is_empty() && !keys.is_empty() {
         ways.push(Way::Jwt);
     }
-    let missing = |what: &str, fix: &str| Err(ConfigError::Conflict(Problem::new(what, fix)));
-    for (place, way) in ways.iter().enumerate() {
-        if ways[..place].contains(way) || (*way == Way::None && ways.len() > 1) {
-            let what = "option `auth`: a way stands there twice, or beside \"none\"";
-            return missing(what, "name each way once; \"none\" stands alone");
-        }
-        if *way == Way::SignedUrl && signed_url_key.is_none() {
-            let what = "auth = \"signed\", and there is no key for signed addresses";
-            return missing(what, "give --signed-url-key-file FILE");
-        }
+    if ways.is_empty() && session.is_some() {
+        ways.push(Way::Session);
     }
-    if ways.is_empty() || (ways.contains(&Way::Jwt) && keys.is_empty()) {
-        return missing(
-            "nothing says how a connection proves who it is (option `auth`)",
-            "give a key: [[jwt]] in rupor.toml or --jwt algorithm=HS256,key_file=FILE. Or say auth = \"none\" \
-             (--auth none) if anybody may be anybody",
-        );
+    check_ways(&ways, |way| match way {
+        Way::Jwt => !keys.is_empty(),
+        Way::SignedUrl => signed_url_key.is_some(),
+        Way::Session => session.is_some(),
+        Way::Guest | Way::None => true,
+    })?;
+    if session.is_some() && !ways.contains(&Way::Session) {
+        let what = "there are sessions, but `auth` has no \"session\"";
+        let problem = Problem::new(what, "add it, or leave the table [session] out");
+        return Err(ConfigError::Conflict(problem));
     }
     if let Some(key) = keys.first()
         && !ways.contains(&Way::Jwt)
@@ -69,8 +68,43 @@ pub(super) fn auth(values: &Values<'_>, for_channels: bool) -> Result<Auth, Conf
     Ok(Auth {
         jwt: keys.first().map(|_| jwt(values, keys)).transpose()?,
         signed_url_key,
+        session,
         ways,
     })
+}
+
+/// Whether the ways go together, and each has what it looks with.
+fn check_ways(ways: &[Way], is_set_up: impl Fn(Way) -> bool) -> Result<(), ConfigError> {
+    let conflict = |what: &str, fix: &str| Err(ConfigError::Conflict(Problem::new(what, fix)));
+    for (place, way) in ways.iter().enumerate() {
+        if ways[..place].contains(way) || (*way == Way::None && ways.len() > 1) {
+            let what = "option `auth`: a way stands there twice, or beside \"none\"";
+            return conflict(what, "name each way once; \"none\" stands alone");
+        }
+        if *way == Way::Guest && place + 1 < ways.len() {
+            let what = "option `auth`: nothing behind \"guest\" is ever asked";
+            return conflict(what, "let \"guest\" be the last of several ways");
+        }
+        match way {
+            Way::SignedUrl if !is_set_up(*way) => {
+                let what = "auth = \"signed\", and there is no key for signed addresses";
+                return conflict(what, "give --signed-url-key-file FILE");
+            }
+            Way::Session if !is_set_up(*way) => {
+                let what = "auth = \"session\", and nothing says where sessions lie";
+                return conflict(what, "give --session-files FOLDER, or RUPOR_SESSION_REDIS");
+            }
+            _ => {}
+        }
+    }
+    if ways.is_empty() || (ways.contains(&Way::Jwt) && !is_set_up(Way::Jwt)) {
+        return conflict(
+            "nothing says how a connection proves who it is (option `auth`)",
+            "give a key: [[jwt]] in rupor.toml or --jwt algorithm=HS256,key_file=FILE. Or say auth = \"none\" \
+             (--auth none) if anybody may be anybody",
+        );
+    }
+    Ok(())
 }
 
 fn jwt(values: &Values<'_>, tables: &[Table]) -> Result<Jwt, ConfigError> {

@@ -1,0 +1,69 @@
+//! Files that are sessions, and what is none.
+
+use super::*;
+
+const ID: &str = "abcdefghijklmnopqrstuv";
+
+fn id() -> SessionId {
+    SessionId::of_php(ID).expect("an id")
+}
+
+fn files(folder: &Path, levels: usize) -> Files {
+    Files {
+        folder: folder.to_owned(),
+        levels,
+        prefix: "sess_",
+        lifetime: None,
+    }
+}
+
+#[test]
+fn a_session_is_where_php_writes_it() {
+    let path = |levels| files(Path::new("/x"), levels).path(&id());
+    assert_eq!(path(0), Path::new("/x/sess_abcdefghijklmnopqrstuv"));
+    assert_eq!(path(2), Path::new("/x/a/b/sess_abcdefghijklmnopqrstuv"));
+}
+
+#[test]
+fn what_is_there_is_read_and_what_is_not_is_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("sess_x");
+    assert!(matches!(read_file(&path, None), Ok(None)));
+    std::fs::write(&path, "u|i:1;").expect("written");
+    let read = read_file(&path, None).expect("read");
+    assert_eq!(read.as_deref(), Some(&b"u|i:1;"[..]));
+
+    let hour = Duration::from_secs(3600);
+    let old = SystemTime::now() - hour;
+    let file = File::options().write(true).open(&path).expect("opened");
+    file.set_modified(old).expect("aged");
+    assert!(matches!(read_file(&path, Some(hour / 2)), Ok(None)));
+    assert!(matches!(read_file(&path, Some(2 * hour)), Ok(Some(_))));
+}
+
+#[test]
+fn a_session_is_no_longer_than_its_limit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("sess_x");
+    std::fs::write(&path, vec![b'x'; SESSION_BYTES_MAX]).expect("written");
+    let whole = read_file(&path, None).expect("read").expect("there");
+    assert_eq!(whole.len(), SESSION_BYTES_MAX);
+    std::fs::write(&path, vec![b'x'; SESSION_BYTES_MAX + 1]).expect("written");
+    assert!(matches!(read_file(&path, None), Err(StoreError::TooLong)));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_not_read_and_not_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "u|i:1;").expect("written");
+    let link = folder.path().join("sess_link");
+    std::os::unix::fs::symlink(&secret, &link).expect("linked");
+    for path in [&link, &folder.path().to_owned()] {
+        match read_file(path, None) {
+            Err(StoreError::Unavailable(text)) => assert!(!text.contains("sess_"), "{text}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
