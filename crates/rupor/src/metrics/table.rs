@@ -3,7 +3,6 @@
 use super::Snapshot;
 use crate::outlet::{CallCounts, PhpCounts};
 use rupor_server::LeftOut;
-use crate::outlet::CallCounts;
 use std::collections::BTreeMap;
 
 /// Whether a number only grows.
@@ -117,8 +116,12 @@ fn by_call(snapshot: &Snapshot, value: impl Fn(&CallCounts) -> u64) -> Samples {
     Samples::By(&["to", "pool"], values.collect())
 }
 
-fn by_two(labels: [&'static str; 2], counts: &BTreeMap<[&'static str; 2], u64>) -> Samples {
-    Samples::ByTwo(labels, counts.iter().map(|(pair, n)| (*pair, *n)).collect())
+fn by_two(
+    labels: &'static [&'static str; 2],
+    counts: &BTreeMap<[&'static str; 2], u64>,
+) -> Samples {
+    let owned = |(pair, count): (&[&str; 2], &u64)| (pair.map(str::to_owned).to_vec(), *count);
+    Samples::By(labels, counts.iter().map(owned).collect())
 }
 
 /// All of them, in the order of the page.
@@ -335,18 +338,18 @@ pub(super) static METRICS: &[Metric] = &[
         "identities",
         "Upgrades that a way of `auth` was asked about, by what it came to: accepted; absent, so that the next way is asked; refused; failed, because it could not be \
          asked. Tokens in first messages, too",
-        |s| by_two(["way", "result"], &s.ways.results),
+        |s| by_two(&["way", "result"], &s.ways.results),
     ),
     counter(
         "identities_refused",
         "Those that were refused or failed, by way and reason",
-        |s| by_two(["way", "reason"], &s.ways.reasons),
+        |s| by_two(&["way", "reason"], &s.ways.reasons),
     ),
     counter(
         "session_rechecks",
         "Open connections whose session was looked at again, by what became of them: kept; signed_out and closed; user_changed and closed; unknown, because \
          sessions cannot be read, and kept",
-        |s| by("result", s.sessions.0.iter().copied()),
+        |s| by(&["result"], s.sessions.0.iter().copied()),
     ),
     gauge(
         "inlet_connections",
