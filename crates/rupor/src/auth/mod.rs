@@ -9,7 +9,8 @@
 //! - `signed_url`: addresses that the site signed for a user; `signer`, their signature, which calls of a webhook have, too;
 //! - `session`: the site's own sessions, that a cookie names;
 //! - `tally`: what is counted of each way;
-//! - `origin`: which pages may connect, which `Host` a request may name.
+//! - `origin`: which pages may connect, which `Host` a request may name;
+//! - `probe`: test connections of `rupor doctor`.
 //!
 //! A token is in no log, no error and no `Debug` output; whoever logs a request logs its path and never its query.
 
@@ -17,6 +18,7 @@ pub(crate) mod api_key;
 pub(crate) mod jwt;
 pub(crate) mod key;
 pub(crate) mod origin;
+pub(crate) mod probe;
 pub(crate) mod session;
 mod signed_url;
 pub(crate) mod signer;

@@ -2,6 +2,7 @@
 
 use super::bench::{self, BenchArgs};
 use super::connect::ConnectArgs;
+use super::doctor::{self, DoctorArgs};
 use super::publish::PublishArgs;
 use crate::config::Mode;
 use crate::config::options::{self, Default, Definition, Shape};
@@ -56,6 +57,9 @@ pub(crate) fn command() -> Command {
                  Opens no port.",
             ),
     ));
+    let doctor = DoctorArgs::augment_args(with_file(serving(Mode::Serve, Command::new("doctor"))))
+        .about("Looks for what goes wrong in the first hour, and prints what to do about it")
+        .long_about(doctor::ABOUT);
     let echo = serving(
         Mode::Echo,
         Command::new("echo")
@@ -85,7 +89,7 @@ pub(crate) fn command() -> Command {
         .term_width(HELP_COLUMNS)
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommands([demo, serve, echo, publish, connect, bench, check])
+        .subcommands([demo, serve, echo, publish, connect, bench, check, doctor])
 }
 
 fn with_file(command: Command) -> Command {

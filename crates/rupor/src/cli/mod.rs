@@ -2,13 +2,15 @@
 //!
 //! - `arguments`: what `clap` is told, from the one definition of the options in [`config::options`](crate::config::options);
 //! - `start`: the wiring of `demo`, `serve` and `echo`; `banner`: what they print;
-//! - `publish`, `connect`: the clients; `bench`: the load generator; `url`: where they connect to.
+//! - `publish`, `connect`: the clients; `bench`: the load generator; `url`: where they connect to;
+//! - `doctor`: what goes wrong in the first hour.
 
 pub(crate) mod arguments;
 mod banner;
 pub(crate) mod bench;
 pub(crate) mod connect;
 mod descriptors;
+pub(crate) mod doctor;
 mod echo;
 pub(crate) mod publish;
 mod signals;
@@ -50,6 +52,9 @@ pub(crate) fn run() -> ExitCode {
         "connect" => from_matches(matches, connect::run),
         "bench" => from_matches(matches, bench::run),
         "check" => check(matches),
+        "doctor" => from_matches(matches, |arguments| {
+            doctor::run(&arguments, configuration(Mode::Serve, matches))
+        }),
         _ => {
             let mode = arguments::SERVING
                 .iter()

@@ -4,6 +4,7 @@ use super::start::Failure;
 use crate::auth::Auth;
 use crate::auth::api_key::ApiKey;
 use crate::auth::origin::{Hosts, Origins};
+use crate::auth::probe::Probes;
 use crate::config::{Config, InletAddress, Mode, RedisConfig, Secret};
 use crate::gateway::{Admission, Gateway, Settings, WorkerHandler};
 use crate::inlet::listener::Inlet;
@@ -135,7 +136,9 @@ pub(super) fn start(
     let stats = Arc::new(lines::Stats::default());
     let from_redis = Redis::new(config)?;
 
-    let admission = Admission::new(Arc::clone(&gateway), Arc::clone(&auth), origins.clone());
+    let probes = api_key.as_ref().map(|key| Arc::new(Probes::new(key)));
+    let admission = Admission::new(Arc::clone(&gateway), Arc::clone(&auth), origins.clone())
+        .probed_by(probes.clone());
     let handlers = Arc::clone(&gateway);
     let for_workers = Arc::clone(&auth);
     let running_server: Arc<OnceLock<Handle>> = Arc::default();
@@ -150,6 +153,7 @@ pub(super) fn start(
         api_key: api_key.as_ref(),
         inlets: &inlets,
         origins,
+        probes,
     };
     let sources = metrics::Sources {
         server: running_server,
@@ -247,6 +251,7 @@ struct Http<'a> {
     api_key: Option<&'a Secret>,
     inlets: &'a [InletAddress],
     origins: Origins,
+    probes: Option<Arc<Probes>>,
 }
 
 impl Http<'_> {
@@ -289,6 +294,7 @@ impl Http<'_> {
         } else {
             Hosts::Any
         };
+        let all = http::answering_probes(self.probes, all);
         Ok(http::only_hosts(hosts, all))
     }
 }

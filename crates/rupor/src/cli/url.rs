@@ -31,6 +31,14 @@ pub(crate) struct TlsArgs {
 }
 
 impl TlsArgs {
+    /// Any certificate, for asking a server on this machine who it is.
+    pub(crate) fn believing_any() -> Self {
+        Self {
+            ca: None,
+            insecure: true,
+        }
+    }
+
     /// Whether it says anything but the usual.
     pub(crate) fn is_given(&self) -> bool {
         self.ca.is_some() || self.insecure
@@ -195,15 +203,22 @@ pub(crate) fn tls_config(arguments: &TlsArgs) -> Result<Arc<ClientConfig>, Conne
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth()
     } else {
-        let authorities = match &arguments.ca {
-            Some(file) => authorities_in(file)?,
-            None => authorities_of_system()?,
-        };
         builder
-            .with_root_certificates(authorities)
+            .with_root_certificates(authorities(arguments)?)
             .with_no_client_auth()
     };
     Ok(Arc::new(config))
+}
+
+/// Who is believed.
+///
+/// # Errors
+/// Nobody is, or the file of them cannot be read.
+pub(crate) fn authorities(arguments: &TlsArgs) -> Result<RootCertStore, ConnectError> {
+    match &arguments.ca {
+        Some(file) => authorities_in(file),
+        None => authorities_of_system(),
+    }
 }
 
 fn authorities_in(file: &Path) -> Result<RootCertStore, ConnectError> {

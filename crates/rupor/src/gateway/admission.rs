@@ -8,6 +8,7 @@ use super::rights::{self, Wish};
 use super::rules::Right;
 use super::{Gateway, PublishError};
 use crate::auth::origin::{Hosts, Origins};
+use crate::auth::probe::{Arrived, PROBE_HEADER, Probes};
 use crate::auth::{Auth, Identified, Identity, Refused, is_token_subprotocol};
 use crate::dialect::{self, PLAIN_SUBPROTOCOL, V1_SUBPROTOCOL};
 use crate::log;
@@ -28,6 +29,7 @@ pub(crate) struct Admission {
     auth: Arc<Auth>,
     origins: Origins,
     hosts: Hosts,
+    probes: Option<Arc<Probes>>,
 }
 
 /// What was found out about a connection that may open.
@@ -74,14 +76,28 @@ impl Admission {
             auth,
             origins,
             hosts,
+            probes: None,
         }
+    }
+
+    /// Also lets test connections of `rupor doctor` in, as nobody in particular.
+    pub(crate) fn probed_by(mut self, probes: Option<Arc<Probes>>) -> Self {
+        self.probes = probes;
+        self
     }
 
     async fn decide(
         &self,
         request: &UpgradeRequest,
     ) -> Result<rupor_server::Admitted<Admitted>, Refusal> {
-        self.check_place(request)?;
+        let probe = self.probe(request);
+        self.check_place(request).map_err(|mut refusal| {
+            refusal.headers.extend(probe.clone());
+            refusal
+        })?;
+        if let Some(answer) = probe {
+            return Ok(for_probe(answer));
+        }
         let offered = &request.subprotocols;
         let identity = match self
             .auth
@@ -125,6 +141,17 @@ impl Admission {
             refused.error.to_string()
         };
         Refusal::new(refused.error.status(), text)
+    }
+
+    /// The header of the answer, where `rupor doctor` asks.
+    fn probe(&self, request: &UpgradeRequest) -> Option<(String, String)> {
+        let answer = self.probes.as_ref()?.answer(Arrived {
+            headers: &request.headers,
+            client: request.remote,
+            secure: request.secure,
+            upgrade: true,
+        })?;
+        Some((PROBE_HEADER.to_owned(), answer))
     }
 
     /// Whether the page may connect, and whether it meant us.
@@ -252,6 +279,25 @@ impl Admit for Admission {
         }
         Ok(admitted)
     }
+}
+
+/// A connection of nobody in particular, on which nothing is said.
+fn for_probe(answer: (String, String)) -> rupor_server::Admitted<Admitted> {
+    let mut admitted = rupor_server::Admitted::new(Admitted {
+        identity: Some(Identity {
+            user: None,
+            expires_at: None,
+            ticket: None,
+        }),
+        kind: dialect::kind_for(None),
+        cookie: None,
+        channels: Vec::new(),
+        outlet: None,
+        path: Box::default(),
+        request: None,
+    });
+    admitted.headers.push(answer);
+    admitted
 }
 
 fn refusal(status: u16, refused: rupor_hub::Refused) -> Refusal {

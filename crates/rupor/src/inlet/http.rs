@@ -20,9 +20,11 @@
 //! Start at [`router`].
 
 mod guard;
+mod probe;
 mod reply;
 
 pub(crate) use guard::only_hosts;
+pub(crate) use probe::answering_probes;
 
 use super::request::{self, Request};
 use crate::auth::api_key::ApiKey;
