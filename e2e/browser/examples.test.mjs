@@ -6,22 +6,11 @@ import { test } from 'node:test';
 import { metrics } from '../support/metrics.mjs';
 import { binary, eventually, freePort, inTime, repository, start as run } from '../support/program.mjs';
 import { browser, shows, texts } from './support/browser.mjs';
-import { picture, start } from './support/examples.mjs';
+import { join, picture, play, said, say, start, tank } from './support/examples.mjs';
 
 const open = browser();
 const SMALL = { viewport: { width: 820, height: 600 }, colorScheme: 'light' };
 
-async function join(page, name) {
-  await page.fill('#name', name);
-  await page.press('#name', 'Enter');
-}
-
-async function say(page, text) {
-  await page.fill('#text', text);
-  await page.press('#text', 'Enter');
-}
-
-const said = (page, wanted) => texts(page, '#log .said', (all) => all.some((text) => text.endsWith(wanted)));
 const has = (wanted) => (all) => all.includes(wanted);
 
 test('chat: two tabs talk, and a late one reads what was said', async (t) => {
@@ -195,16 +184,6 @@ test('commands: each answer comes to whoever asked', async (t) => {
   await page.evaluate(() => { for (const text of ['[]', 'no JSON', '{"command":["time"]}', '7']) socket.send(text); });
   await ask('upper still here', /msSTILL HERE$/);
 });
-
-/** Where a tank is, as a page was told last; undefined: it does not see it. */
-const tank = (page, id) => page.evaluate((id) => world.seen.tanks.find((other) => other[0] === id), id);
-
-async function play(page, name) {
-  await join(page, name);
-  await shows(page, 'state', 'connected');
-  const you = () => page.evaluate(() => world.seen.tanks.some(([id]) => id === world.you) && world.you);
-  return eventually(you, Boolean, 'the tank');
-}
 
 test('tanks: two tabs see each other move and shoot, and the hit counts', async (t) => {
   const { page: address } = await start(t, 'tanks');

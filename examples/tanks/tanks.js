@@ -1,13 +1,12 @@
-// The connection, the keys, the fingers and the chat. What is seen is drawn by draw.js; what happens is decided by the server.
+// The connection, the keys, the fingers and the chat. Where the gateway is, gateway.js says; what is seen is drawn by
+// draw.js; what happens is decided by the server.
 
 const element = (id) => document.getElementById(id);
-// The gateway is on this host, unless ?server=HOST:PORT names another.
-const server = new URLSearchParams(location.search).get('server') ?? `${location.hostname || '127.0.0.1'}:8000`;
 let socket;
 
 function connect(name) {
   show('connecting', 'connecting');
-  socket = new WebSocket(`ws://${server}/?name=${encodeURIComponent(name)}`);
+  socket = new WebSocket(`${gateway}?name=${encodeURIComponent(name)}`);
   socket.onopen = () => show('open', 'connected');
   socket.onmessage = (event) => receive(JSON.parse(event.data));
   socket.onclose = ({ reason }) => {

@@ -1,6 +1,6 @@
 // The start page of demo mode: this page listens as a user, sends to a user, and shows the same call in other languages.
 //
-// Ids that tests rely on: listen-user, listen-state, arrivals (one p per message, its text in .text), second-tab;
+// Ids that tests rely on: examples-list, examples-lack; listen-user, listen-state, arrivals (one p per message, its text in .text), second-tab;
 // send-form, send-user, send-message, send-button, send-result; code-php, code-php-command, code-curl, code-nc, code-listener
 // and their buttons copy-php, copy-php-command, copy-curl, copy-nc, copy-listener; flow. The chat's are listed in chat.js.
 
@@ -170,7 +170,16 @@ function startSnippets() {
   showSnippets();
 }
 
+/** The examples in PHP, or why they cannot be had. */
+function showExamples() {
+  document.getElementById("examples-list").hidden = settings.lack !== null;
+  const lack = document.getElementById("examples-lack");
+  lack.hidden = settings.lack === null;
+  lack.textContent = settings.lack;
+}
+
 startSending();
 startSnippets();
+showExamples();
 startListening();
 startChat();

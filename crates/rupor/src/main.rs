@@ -8,6 +8,7 @@ mod auth;
 mod broker;
 mod cli;
 mod config;
+mod demo;
 mod dialect;
 mod gateway;
 mod inlet;

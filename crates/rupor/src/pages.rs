@@ -4,6 +4,7 @@
 //! Owns `crates/rupor/pages/`: hand-written HTML, CSS and ES modules with no build step. Start at
 //! [`router`] (demo mode) or [`console_router`] (the console alone). Invariants:
 //!
+//! - The examples in PHP come as they are in `examples/` ([`examples`]).
 //! - No page loads anything from another origin, and none has an inline script or style: the
 //!   `Content-Security-Policy` forbids both, and Trusted Types forbid writing markup from text.
 //! - Only the start page carries a secret, the demo key. It is never stored by a cache, and it is
@@ -12,7 +13,10 @@
 //! - Everything else is the same bytes for everybody, has a strong `ETag` and is revalidated on
 //!   each use, so a page and its modules are always those of one build.
 
+mod examples;
+
 use crate::config::{InletAddress, Secret};
+use crate::demo::Lack;
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::{
@@ -35,9 +39,11 @@ pub(crate) struct DemoPage {
     pub(crate) api_key: Secret,
     /// Where lines come in, as bound (no port 0).
     pub(crate) inlets: Vec<InletAddress>,
+    /// Why the examples in PHP are not there, if they are not.
+    pub(crate) lack: Option<Lack>,
 }
 
-/// A file of `crates/rupor/pages/`, as it is served.
+/// A file of `crates/rupor/pages/` or of an example, as it is served.
 struct Asset {
     path: &'static str,
     content_type: &'static str,
@@ -93,13 +99,14 @@ const ASSET_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 /// The console's way to the start page, which only demo mode has.
 const START_LINK: &str = "<li><a href=\"/\">Start</a></li>";
 
-/// `/`, `/console` and what they refer to: demo mode.
+/// `/`, `/console`, the examples and what they refer to: demo mode.
 pub(crate) fn router(settings: DemoPage) -> Router {
     let page = DEMO_HTML.replacen(SETTINGS_MARK, &embedded_json(&settings), 1);
     let start = Router::new()
         .route("/", get(start_page))
         .with_state(Arc::<str>::from(page));
     secured(with_assets(start, DEMO_ASSETS))
+        .merge(examples::router(settings.lack.as_ref()))
         .merge(console(Bytes::from_static(CONSOLE_HTML.as_bytes())))
 }
 
@@ -154,23 +161,23 @@ async fn start_page(State(page): State<Arc<str>>, headers: HeaderMap) -> Respons
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(HTML));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Ok(policy) = HeaderValue::from_str(&start_page_policy(host)) {
+    if let Ok(policy) = HeaderValue::from_str(&page_policy(host, "")) {
         headers.insert(CONTENT_SECURITY_POLICY, policy);
     }
     response
 }
 
-/// The start page talks to this server only. Not every browser lets `'self'` stand for `ws://` of
-/// the same host, so the host is named, unless it is an IPv6 address: a CSP source cannot spell
-/// one.
-fn start_page_policy(host: &str) -> String {
-    let sockets = if host.starts_with('[') {
+/// The page talks to this server only. Not every browser lets `'self'` stand for `ws://` of the
+/// same host, so the host is named, unless it is an IPv6 address: a CSP source cannot spell one.
+/// `images`: where images come from besides this server.
+fn page_policy(host: &str, images: &str) -> String {
+    let sockets = if host.starts_with('[') || !is_own_host(host) {
         String::new()
     } else {
         format!(" ws://{host} wss://{host}")
     };
     format!(
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' {images}; \
          connect-src 'self'{sockets}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
          require-trusted-types-for 'script'; trusted-types 'none'"
     )
@@ -195,6 +202,7 @@ fn embedded_json(settings: &DemoPage) -> String {
     let json = serde_json::json!({
         "apiKey": String::from_utf8_lossy(settings.api_key.expose()),
         "inlets": inlets,
+        "lack": settings.lack.as_ref().map(ToString::to_string),
     });
     json.to_string()
         .replace('<', "\\u003c")

@@ -2,12 +2,15 @@
 //
 //   const example = await start(t, 'chat')        then open(t, example.page)
 //
+// And what one does on the pages of the chat and the tanks.
+//
 // SCREENSHOTS=1 in the environment makes the pictures of the READMEs again.
 
 import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 
-import { demo, repository, start as run } from '../../support/program.mjs';
+import { demo, eventually, repository, start as run } from '../../support/program.mjs';
+import { shows, texts } from './browser.mjs';
 
 /** A picture is part of the repository, so it has to be small. */
 const PICTURE_BYTES_MAX = 60_000;
@@ -28,3 +31,27 @@ export async function picture(page, name) {
   await page.screenshot({ path });
   assert.ok(statSync(path).size < PICTURE_BYTES_MAX, `${path} has ${statSync(path).size} bytes`);
 }
+
+export async function join(page, name) {
+  await page.fill('#name', name);
+  await page.press('#name', 'Enter');
+}
+
+export async function say(page, text) {
+  await page.fill('#text', text);
+  await page.press('#text', 'Enter');
+}
+
+/** Waits until this was said. */
+export const said = (page, wanted) => texts(page, '#log .said', (all) => all.some((text) => text.endsWith(wanted)));
+
+/** Joins the game, and waits for the tank: its number. */
+export async function play(page, name) {
+  await join(page, name);
+  await shows(page, 'state', 'connected');
+  const you = () => page.evaluate(() => world.seen.tanks.some(([id]) => id === world.you) && world.you);
+  return eventually(you, Boolean, 'the tank');
+}
+
+/** Where a tank is, as a page was told last; undefined: it does not see it. */
+export const tank = (page, id) => page.evaluate((id) => world.seen.tanks.find((other) => other[0] === id), id);

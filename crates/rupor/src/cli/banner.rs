@@ -1,6 +1,7 @@
 //! What demo mode prints at its start: what to open, what to try, and what is trusted here and must not be elsewhere.
 
 use crate::config::InletAddress;
+use crate::demo::{self, Lack};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
@@ -15,6 +16,8 @@ pub(super) struct Demo<'a> {
     pub(super) api_key: &'a str,
     /// Whether browsers use TLS.
     pub(super) secure: bool,
+    /// Why the examples in PHP are not there, if they are not.
+    pub(super) lack: Option<&'a Lack>,
     /// Whether the output is a terminal that shows colours.
     pub(super) colour: bool,
 }
@@ -38,13 +41,22 @@ impl Demo<'_> {
             bold(concat!("rupor ", env!("CARGO_PKG_VERSION"), ", demo mode"))
         );
         // Writing into a String does not fail.
-        for (word, path, what) in [
+        let mut pages = vec![
             ("Open", "/", "a chat, and a form that sends to a user"),
             ("", "/console", "a test console"),
-        ] {
+        ];
+        if self.lack.is_none() {
+            pages.push(("", demo::TANKS, "a game in PHP: play in two tabs"));
+            pages.push(("", demo::CHAT, "a chat in PHP"));
+        }
+        for (word, path, what) in pages {
             let url = format!("{http}://{address}{path}");
             let gap = " ".repeat(33_usize.saturating_sub(url.len()));
             let _ = writeln!(text, "  {word:<10}{}{gap}{}", bold(&url), dim(what));
+        }
+        if let Some(lack) = self.lack {
+            let what = dim("A game and a chat in PHP are not there.");
+            let _ = writeln!(text, "\n  {:<10}{what} {lack}", "PHP");
         }
         let page = format!("new WebSocket(\"{ws}://{address}/?user=tester01\")");
         let _ = writeln!(text, "\n  {:<10}{page}\n", "Listen");
@@ -120,16 +132,21 @@ const TRUSTED: &[&str] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::Demo;
+    use super::{Demo, Lack};
     use crate::config::InletAddress;
 
     fn text(inlets: &[&str], secure: bool, colour: bool) -> String {
+        text_without(None, inlets, secure, colour)
+    }
+
+    fn text_without(lack: Option<&Lack>, inlets: &[&str], secure: bool, colour: bool) -> String {
         let inlets: Vec<InletAddress> = inlets.iter().map(|inlet| inlet.parse().unwrap()).collect();
         let demo = Demo {
             listen: "[::1]:8000".parse().unwrap(),
             inlets: &inlets,
             api_key: "KEY",
             secure,
+            lack,
             colour,
         };
         demo.text()
@@ -147,6 +164,17 @@ mod tests {
         {
             assert!(!line.contains('\x1b'), "{line}");
         }
+    }
+
+    #[test]
+    fn the_text_names_the_examples_or_why_they_are_not_there() {
+        let there = text(&[], false, false);
+        assert!(there.contains("http://[::1]:8000/demo/tanks/"), "{there}");
+        assert!(!there.contains("apt install"), "{there}");
+        let lack = Lack::NotThere("php".to_owned());
+        let without = text_without(Some(&lack), &[], false, false);
+        assert!(without.contains("apt install php-cli"), "{without}");
+        assert!(!without.contains("/demo/"), "{without}");
     }
 
     #[test]

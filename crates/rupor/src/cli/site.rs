@@ -6,6 +6,7 @@ use crate::auth::api_key::ApiKey;
 use crate::auth::origin::{Hosts, Origins};
 use crate::auth::probe::Probes;
 use crate::config::{Config, InletAddress, Mode, RedisConfig, Secret};
+use crate::demo::{Examples, Lack};
 use crate::gateway::{Admission, Gateway, Settings, WorkerHandler};
 use crate::inlet::listener::Inlet;
 use crate::inlet::{http, lines, redis};
@@ -115,6 +116,7 @@ impl Site {
 /// Starts everything. All ports are open when this returns.
 pub(super) fn start(
     config: &Config,
+    examples: &Examples,
     tls: Option<Tls>,
     runtime: &Runtime,
 ) -> Result<(Running, Site), Failure> {
@@ -150,6 +152,7 @@ pub(super) fn start(
     .admit(admission);
     let http = Http {
         config,
+        lack: examples.lack(),
         api_key: api_key.as_ref(),
         inlets: &inlets,
         origins,
@@ -248,6 +251,7 @@ fn addresses(inlets: &[Inlet]) -> Vec<InletAddress> {
 /// What the HTTP side is made of.
 struct Http<'a> {
     config: &'a Config,
+    lack: Option<&'a Lack>,
     api_key: Option<&'a Secret>,
     inlets: &'a [InletAddress],
     origins: Origins,
@@ -279,6 +283,7 @@ impl Http<'_> {
                 let page = DemoPage {
                     api_key: api_key.clone(),
                     inlets: self.inlets.to_vec(),
+                    lack: self.lack.cloned(),
                 };
                 (pages::router(page).merge(metrics), None)
             }

@@ -9,6 +9,7 @@ use crate::auth::api_key::NoCrypto;
 use crate::auth::key::KeyError;
 use crate::auth::origin::NotAnOrigin;
 use crate::config::{Config, InletAddress, Mode, TlsFiles};
+use crate::demo::Examples;
 use crate::inlet::listener::InletError;
 use crate::log;
 use rupor_server::{Handler, Running, Server, StartError, Tls, TlsError};
@@ -135,16 +136,17 @@ fn started(config: &Config) -> Result<Ending, Failure> {
         .build()
         .map_err(Failure::System)?;
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let (config, warning) = super::descriptors::fit(config, &limits);
+    let (mut config, warning) = super::descriptors::fit(config, &limits);
     if let (Mode::Serve, Some(warning)) = (config.mode, warning) {
         warn!("{warning}");
     }
-    let ending = serve(&config, &runtime);
+    let examples = runtime.block_on(Examples::prepare(&mut config));
+    let ending = serve(&config, &examples, &runtime);
     runtime.shutdown_timeout(RUNTIME_END);
     ending
 }
 
-fn serve(config: &Config, runtime: &Runtime) -> Result<Ending, Failure> {
+fn serve(config: &Config, examples: &Examples, runtime: &Runtime) -> Result<Ending, Failure> {
     let signals = runtime
         .block_on(async { Signals::catch() })
         .map_err(Failure::System)?;
@@ -164,13 +166,14 @@ fn serve(config: &Config, runtime: &Runtime) -> Result<Ending, Failure> {
             warn!("{warning}");
         }
     }
-    let (running, mut site) = super::site::start(config, tls.clone(), runtime)?;
+    let (running, mut site) = super::site::start(config, examples, tls.clone(), runtime)?;
     if let (Mode::Demo, Some(listen)) = (config.mode, running.addresses().first()) {
         let demo = Demo {
             listen: *listen,
             inlets: site.inlets(),
             api_key: &site.api_key(),
             secure: tls.is_some(),
+            lack: examples.lack(),
             colour: log::is_colourful(&std::io::stdout()),
         };
         super::announce(&demo.text());

@@ -7,7 +7,7 @@ mod channels;
 use super::error::{ConfigError, Problem};
 use super::source::{Layer, Located, Table, Value};
 use super::types::{Auth, Config, LogFormat, Mode, Origins, TlsFiles};
-use super::{Secret, deflate, limits, parse, proxies, redis};
+use super::{Secret, deflate, limits, parse, php, proxies, redis};
 use std::fs::File;
 use std::io::Read as _;
 use std::num::NonZeroUsize;
@@ -40,6 +40,9 @@ pub(crate) fn config(mode: Mode, layer: &Layer) -> Result<Config, ConfigError> {
         explain: values.optional("explain", parse::switch)?.unwrap_or(false),
         applications: Vec::new(),
         php: Vec::new(),
+        examples: (mode == Mode::Demo)
+            .then(|| php::examples(&values))
+            .transpose()?,
         fpm: Vec::new(),
         webhook: Vec::new(),
         redis: redis::redis(&values)?,

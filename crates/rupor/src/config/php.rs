@@ -25,13 +25,33 @@ pub(super) fn definitions() -> impl Iterator<Item = &'static Definition> {
 
 /// What runs the handlers; `None`: there are none.
 pub(super) fn php(values: &Values<'_>) -> Result<Option<PhpConfig>, ConfigError> {
+    let config = processes(values)?;
+    // Last, so that a slip in the table is named also where there are no handlers.
+    let script = script(values, "php.script", "--php")?;
+    Ok(script.map(|script| PhpConfig { script, ..config }))
+}
+
+/// What runs the examples of demo mode, but for their scripts: one process each, since they keep everything in variables, and
+/// only once somebody wants one.
+pub(super) fn examples(values: &Values<'_>) -> Result<PhpConfig, ConfigError> {
+    Ok(PhpConfig {
+        workers: NonZeroUsize::MIN,
+        key: PhpKey::Connection,
+        lines: Vec::new(),
+        watch: false,
+        on_demand: true,
+        ..processes(values)?
+    })
+}
+
+fn processes(values: &Values<'_>) -> Result<PhpConfig, ConfigError> {
     let number = |key, min, max| {
         let parsed = values.optional(key, |text| parse::count(text, min, max))?;
         Ok(parsed.and_then(|number| usize::try_from(number).ok()))
     };
     let key = [("connection", PhpKey::Connection), ("path", PhpKey::Path)];
     let (shortest, longest) = EXEC_TTL;
-    let config = PhpConfig {
+    Ok(PhpConfig {
         pool: String::new(),
         script: PathBuf::new(),
         binary: values
@@ -65,10 +85,8 @@ pub(super) fn php(values: &Values<'_>) -> Result<Option<PhpConfig>, ConfigError>
             .unwrap_or(FailedEvent::Ignore),
         events_max: values.limit("limits.php_queue_events_max")?,
         bytes_max: values.limit("limits.php_queue_bytes_max")?,
-    };
-    // Last, so that a slip in the table is named also where there are no handlers.
-    let script = script(values, "php.script", "--php")?;
-    Ok(script.map(|script| PhpConfig { script, ..config }))
+        on_demand: false,
+    })
 }
 
 /// A file with handlers.
@@ -236,6 +254,7 @@ mod tests {
             failed_event: FailedEvent::Ignore,
             events_max: 100_000,
             bytes_max: 64 << 20,
+            on_demand: false,
         };
         assert_eq!(defaults, expected);
         let all = format!(

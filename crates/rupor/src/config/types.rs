@@ -44,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) applications: Vec<ApplicationRule>,
     /// What runs handlers in PHP, by the numbers of [`Application::Php`].
     pub(crate) php: Vec<PhpConfig>,
+    /// What runs the examples of demo mode, but for their scripts; `None`: it is another mode.
+    pub(crate) examples: Option<PhpConfig>,
     /// What calls handlers in php-fpm, by the numbers of [`Application::Fpm`].
     pub(crate) fpm: Vec<FpmConfig>,
     /// What calls webhooks, by the numbers of [`Application::Webhook`].
@@ -389,6 +391,8 @@ pub(crate) struct PhpConfig {
     pub(crate) events_max: usize,
     /// Bytes of them.
     pub(crate) bytes_max: usize,
+    /// No process starts before somebody wants to connect.
+    pub(crate) on_demand: bool,
 }
 
 /// What decides which process a connection goes to.

@@ -1,8 +1,10 @@
+use super::examples::PAGES;
 use super::{
     CONSOLE_ASSETS, CONSOLE_HTML, DEMO_ASSETS, DEMO_HTML, DemoPage, SETTINGS_MARK, START_LINK,
-    console_router, embedded_json, is_own_host, router, start_page_policy,
+    console_router, embedded_json, is_own_host, page_policy, router,
 };
 use crate::config::{InletAddress, Secret};
+use crate::demo::Lack;
 use rupor_proto::CloseCode;
 use rupor_testkit::http;
 use std::collections::BTreeSet;
@@ -44,6 +46,7 @@ fn demo(key: &str) -> DemoPage {
             InletAddress::Tcp("127.0.0.1:1234".parse().unwrap()),
             InletAddress::Unix("/run/rupor.sock".into()),
         ],
+        lack: None,
     }
 }
 
@@ -61,6 +64,10 @@ fn every_answer_has_the_security_headers() {
     let served = Served::new(router(demo("key")));
     let mut targets = vec!["/", "/?user=tester02", "/console", "/favicon.ico"];
     targets.extend(DEMO_ASSETS.iter().chain(CONSOLE_ASSETS).map(|a| a.path));
+    for page in PAGES {
+        targets.push(page.path);
+        targets.extend(page.assets.iter().map(|a| a.path));
+    }
     for target in targets {
         let response = served.ask(target, &[]);
         assert!(matches!(response.status, 200 | 204), "{target}");
@@ -87,6 +94,9 @@ fn pages_and_assets_have_their_content_types() {
         ("/assets/rupor.css", "text/css; charset=utf-8"),
         ("/assets/demo.js", "text/javascript; charset=utf-8"),
         ("/assets/mark.svg", "image/svg+xml"),
+        ("/demo/chat/", "text/html; charset=utf-8"),
+        ("/demo/tanks/tanks.js", "text/javascript; charset=utf-8"),
+        ("/demo/tanks/tanks.css", "text/css; charset=utf-8"),
     ] {
         let response = served.ask(target, &[]);
         assert_eq!(response.header("content-type"), Some(content_type));
@@ -198,10 +208,12 @@ fn own_hosts_are_addresses_and_localhost() {
 
 #[test]
 fn the_start_page_may_reach_this_server_only() {
-    let policy = start_page_policy("127.0.0.1:8000");
+    let policy = page_policy("127.0.0.1:8000", "");
     assert!(policy.contains("connect-src 'self' ws://127.0.0.1:8000 wss://127.0.0.1:8000;"));
+    // Nor may a host be more than one.
+    assert!(page_policy("a ws://evil.example", "").contains("connect-src 'self';"));
     // A CSP source cannot spell an IPv6 address.
-    assert!(start_page_policy("[::1]:8000").contains("connect-src 'self';"));
+    assert!(page_policy("[::1]:8000", "").contains("connect-src 'self';"));
 }
 
 #[test]
@@ -225,6 +237,7 @@ fn a_wildcard_inlet_is_shown_as_loopback() {
             InletAddress::Tcp("0.0.0.0:1234".parse().unwrap()),
             InletAddress::Tcp("[::]:1234".parse().unwrap()),
         ],
+        lack: None,
     });
     assert!(json.contains(r#""host":"127.0.0.1""#), "{json}");
     assert!(json.contains(r#""host":"::1""#), "{json}");
@@ -303,6 +316,77 @@ fn nothing_is_inline_and_nothing_is_foreign() {
             assert!(!text.contains(forbidden), "{}: {forbidden}", asset.path);
         }
     }
+}
+
+#[test]
+fn an_example_is_as_it_is_but_for_where_it_connects_to() {
+    let served = Served::new(router(demo("a-demo-key")));
+    for page in PAGES {
+        let answer = served.ask(page.path, &[("Host", "127.0.0.1:8000")]);
+        assert_eq!(answer.text(), page.html);
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(
+            policy.contains("connect-src 'self' ws://127.0.0.1:8000"),
+            "{policy}"
+        );
+        assert!(policy.contains("img-src 'self' data:;"), "{policy}");
+        let foreign = served.ask(page.path, &[("Host", "evil.example")]);
+        let policy = foreign.header("content-security-policy").unwrap();
+        assert!(policy.contains("connect-src 'self';"), "{policy}");
+        let folder = page.path.trim_end_matches('/');
+        let redirect = served.ask(folder, &[]);
+        assert_eq!(redirect.status, 308);
+        assert_eq!(redirect.header("location"), Some(page.path));
+        // All that it refers to is beside it, and nothing else is.
+        let named: BTreeSet<_> = page
+            .html
+            .split("src=\"")
+            .chain(page.html.split("rel=\"stylesheet\" href=\""))
+            .filter_map(|rest| rest.split('"').next())
+            .filter(|name| !name.contains('<'))
+            .map(|name| format!("{}{name}", page.path))
+            .collect();
+        let beside: BTreeSet<_> = page.assets.iter().map(|a| a.path.to_owned()).collect();
+        assert_eq!(named, beside);
+        for asset in page.assets {
+            let text = String::from_utf8_lossy(asset.body);
+            for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "eval("] {
+                assert!(!text.contains(forbidden), "{}: {forbidden}", asset.path);
+            }
+        }
+        assert!(!page.html.contains("<script>") && !page.html.contains(" style="));
+    }
+}
+
+#[test]
+fn where_php_is_missing_the_pages_say_so() {
+    let lack = Lack::NotThere("<i>php</i> & \"co\"".to_owned());
+    let served = Served::new(router(DemoPage {
+        lack: Some(lack),
+        ..demo("a-demo-key")
+    }));
+    for page in PAGES {
+        let answer = served.ask(page.path, &[]);
+        assert_eq!(answer.status, 503);
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        let text = answer.text();
+        assert!(
+            text.contains("no program &lt;i&gt;php&lt;/i&gt; &amp;"),
+            "{text}"
+        );
+        assert!(text.contains("apt install php-cli"), "{text}");
+    }
+    let start = served.ask("/", &[]).text();
+    assert!(
+        start.contains(r#""lack":"There is no program \u003ci\u003ephp"#),
+        "{start}"
+    );
+    assert!(
+        Served::new(router(demo("key")))
+            .ask("/", &[])
+            .text()
+            .contains(r#""lack":null"#)
+    );
 }
 
 /// The console's table of close codes agrees with the server's.

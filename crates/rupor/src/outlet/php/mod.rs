@@ -50,6 +50,8 @@ pub(crate) struct Php {
     upgrades: Upgrades,
     writers: Writers,
     stats: Stats,
+    /// Somebody wanted to connect, or nobody has to before the processes start.
+    wanted: orders::Sender<bool>,
 }
 
 /// One worker process, seen from outside.
@@ -97,6 +99,7 @@ impl Php {
             .take(config.workers.get())
             .collect();
         Self {
+            wanted: orders::Sender::new(!config.on_demand),
             config,
             workers,
             upgrades: Upgrades::default(),

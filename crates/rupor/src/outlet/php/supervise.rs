@@ -48,6 +48,11 @@ impl Supervisor {
         let Some(worker) = php.workers.get(self.number) else {
             return;
         };
+        let mut wanted = php.wanted.subscribe();
+        tokio::select! {
+            _ = wanted.wait_for(|wanted| *wanted) => {}
+            _ = self.order.wait_for(|order| order.stop) => {}
+        }
         let mut breaker = Breaker::default();
         let mut start = 0;
         let mut wait = Duration::ZERO;

@@ -109,6 +109,8 @@ impl Php {
     /// Asks the handlers whether this upgrade may pass. The server does not wait for ever
     /// ([`admit_timeout_ms`](rupor_server::Limits)).
     pub(super) async fn decide(&self, request: &UpgradeRequest, user: Option<&str>) -> Verdict {
+        self.wanted
+            .send_if_modified(|wanted| !std::mem::replace(wanted, true));
         match self.upgrades.are_wanted().await {
             Some(true) => {}
             Some(false) => return Verdict::pass(),
