@@ -95,6 +95,20 @@ test('a script decides about upgrades where it is asked', async (t) => {
   assert.deepEqual((await member.messages(2))[1], 'hello');
 });
 
+test('a script hears that what it wanted was refused, where it asks to', async (t) => {
+  const rupor = await withFpm(t, ['--fpm-events', 'message', '--fpm-events', 'refused', '--subscriptions-per-connection-max', '1']);
+  const anna = await open(t, rupor, '/?user=anna');
+  for (const message of ['join one', 'join two', 'user boris']) anna.ws.send(message);
+  const refused = await anna.messages(2);
+  assert.match(refused[0], /^refused subscribe two: too_many_subscriptions, this connection has as many/);
+  assert.match(refused[1], /^refused user boris: another_user, /);
+  // What it wants when it hears so may be refused, too, and that is the end of it.
+  anna.ws.send('join again');
+  assert.match((await anna.messages(3))[2], /^refused subscribe again: /);
+  assert.equal(await ask(anna, 'say on'), 'on');
+  await counted(rupor, 'rupor_call_events_total{to="fpm",pool="*",result="handled"}', 8);
+});
+
 test('events of a connection keep their order while others are handled beside it', async (t) => {
   const rupor = await withFpm(t, ['--messages-per-second', '0']);
   const slow = await open(t, rupor);

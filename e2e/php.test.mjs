@@ -79,6 +79,20 @@ test('a question for a name that nobody can have is an error', async (t) => {
   await rupor.waitFor(/RuntimeException: a user's name is/);
 });
 
+test('a handler hears that what it wanted was refused', async (t) => {
+  const rupor = await withPhp(t, ['--subscriptions-per-connection-max', '2']);
+  const anna = await open(t, rupor, '/?user=anna');
+  for (const channel of ['one', 'two', 'three']) anna.ws.send(`join ${channel}`);
+  anna.ws.send('join no name');
+  anna.ws.send('user boris');
+  const refused = await anna.messages(3);
+  assert.match(refused[0], /^refused subscribe three: too_many_subscriptions, this connection has as many/);
+  assert.match(refused[1], /^refused subscribe no name: bad_channel_name, a channel's name is/);
+  assert.match(refused[2], /^refused user boris: another_user, /);
+  assert.equal(await ask(anna, 'say on'), 'on');
+  assert.equal(await value(rupor, 'rupor_php_commands_refused_total{pool="*"}'), 3);
+});
+
 test('a handler refuses upgrades, and says who comes', async (t) => {
   const rupor = await withPhp(t);
   assert.equal((await refusal(t, `ws://${rupor.browsers}/?refuse=1`)).status, 403);
@@ -311,12 +325,15 @@ test('while no process starts, who needs one is told at once; mended handlers go
   // Nobody has said yet whether upgrades are to be asked about.
   assert.equal((await refusal(t, `ws://${rupor.browsers}/`)).status, 503);
   assert.equal(await value(rupor, 'rupor_php_workers_failing{pool="*"}'), 1);
+  const ready = () => fetch(`http://${rupor.browsers}/readyz`).then(async (response) => [response.status, await response.text()]);
+  assert.deepEqual(await ready(), [503, 'handlers fail to start: *\n']);
 
   const mend = async () => {
     writeFileSync(script, whole);
     rupor.child.kill('SIGHUP');
     await eventually(() => value(rupor, 'rupor_php_workers{pool="*"}'), (workers) => workers === 1, 'a process');
     assert.equal(await value(rupor, 'rupor_php_workers_failing{pool="*"}'), 0);
+    assert.deepEqual(await ready(), [200, 'ready\n']);
   };
   await mend();
   const [stays, sends] = [await open(t, rupor, '/stays'), await open(t, rupor, '/sends')];

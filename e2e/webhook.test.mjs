@@ -109,6 +109,17 @@ test('a webhook decides about upgrades where it is asked', async (t) => {
   assert.deepEqual(await clara.messages(1), ['to clara']);
 });
 
+test('a webhook hears that what it wanted was refused, where it asks to', async (t) => {
+  const { address, events } = await webhook(t, ({ event }) => (event === 'message' ? [{ do: 'subscribe', channel: 'no name' }] : []));
+  const rupor = await withHook(t, `http://${address}/`, ['--webhook-events', 'refused', '--webhook-events', 'message']);
+  const anna = await open(t, rupor);
+  anna.ws.send('x');
+  await eventually(() => events.length, (length) => length === 2, 'the refusal');
+  const { event, command, name, code, error } = events[1];
+  assert.deepEqual([event, command, name, code], ['refused', 'subscribe', 'no name', 'bad_channel_name']);
+  assert.match(error, /^a channel's name is/);
+});
+
 test('connections are kept, and events of one connection keep their order', async (t) => {
   const sockets = new Set();
   const { address } = await webhook(t, ({ event, message }, request) => {

@@ -541,6 +541,25 @@ final class Link
     }
 }
 
+/** Something that a handler wanted for a connection and that the gateway did not do. */
+final class Refused
+{
+    /**
+     * @param string $command `subscribe`, `unsubscribe` or `user`
+     * @param string $name    the channel or user
+     * @param string $code    why, for programs: docs/reference/codes.md
+     * @param string $error   why, for people
+     * @internal
+     */
+    public function __construct(
+        public readonly string $command,
+        public readonly string $name,
+        public readonly string $code,
+        public readonly string $error,
+    ) {
+    }
+}
+
 /**
  * The HTTP request that opened a connection, or asks to.
  *
@@ -917,6 +936,7 @@ final class Wire
     public const STOP = 9;
     public const TOLD = 10;
     public const LINE = 11;
+    public const REFUSED = 12;
 
     // Commands: from the worker to the gateway.
     public const DO_HELLO = 65;
@@ -1064,6 +1084,15 @@ final class Worker
     public function onTold(callable $callback): self
     {
         return $this->on('told', $callback);
+    }
+
+    /**
+     * Called when a `subscribe`, `unsubscribe` or `user` of this process was not carried out:
+     * `function (Connection $connection, Refused $refused)`. Left out, only the gateway's log says so.
+     */
+    public function onRefused(callable $callback): self
+    {
+        return $this->on('refused', $callback);
     }
 
     /** Called for a line of the site: `function (string $line, int $writer)`; `reply($writer, …)` answers. */
@@ -1215,7 +1244,7 @@ final class Worker
      */
     public function run(?object $handler = null): void
     {
-        foreach (['start', 'upgrade', 'open', 'message', 'close', 'told', 'line', 'stop', 'error'] as $name) {
+        foreach (['start', 'upgrade', 'open', 'message', 'close', 'told', 'line', 'refused', 'stop', 'error'] as $name) {
             if ($handler !== null && is_callable([$handler, "on$name"])) {
                 $this->on($name, [$handler, "on$name"]);
             }
@@ -1260,6 +1289,9 @@ final class Worker
         if (isset($this->callbacks['timer'])) {
             $hello['timer_ms'] = $this->timerMs;
         }
+        if (isset($this->callbacks['refused'])) {
+            $hello['refused'] = true;
+        }
         $this->link->queue(Wire::DO_HELLO, 0, Wire::json($hello));
         if (isset($this->callbacks['start'])) {
             ($this->callbacks['start'])($this);
@@ -1292,7 +1324,7 @@ final class Worker
             [$kind, $subject, $body] = $this->frames[$i];
             if ($kind === Wire::STOP) {
                 $this->stopping = true;
-            } elseif ($kind >= Wire::UPGRADE && $kind <= Wire::LINE) {
+            } elseif ($kind >= Wire::UPGRADE && $kind <= Wire::REFUSED) {
                 $this->handling = true;
                 $this->handle($kind, $subject, $body);
                 $this->handling = false;
@@ -1347,6 +1379,13 @@ final class Worker
                 break;
             case Wire::LINE:
                 $this->call('line', null, $body, $subject);
+                break;
+            case Wire::REFUSED:
+                if (isset($this->connections[$subject])) {
+                    $connection = $this->connections[$subject];
+                    ['command' => $command, 'name' => $name, 'code' => $code, 'error' => $error] = json_decode($body, true, 64, JSON_THROW_ON_ERROR);
+                    $this->call('refused', $connection, $connection, new Refused($command, $name, $code, $error));
+                }
                 break;
         }
     }

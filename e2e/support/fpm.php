@@ -25,6 +25,10 @@ $commands = match ($event) {
         'user' => $_SERVER['RUPOR_USER'] ?? null,
         'connection' => strlen($_SERVER['RUPOR_CONNECTION']),
     ]))] : [],
+    'refused' => [
+        $send("refused {$_SERVER['RUPOR_COMMAND']} {$_SERVER['RUPOR_NAME']}: {$_SERVER['RUPOR_CODE']}, {$_SERVER['RUPOR_REASON']}"),
+        ...($_SERVER['RUPOR_NAME'] === 'again' ? [['do' => 'subscribe', 'channel' => 'again']] : []),
+    ],
     'close' => [['channel' => 'closes', 'message' => "{$_SERVER['RUPOR_CODE']} {$_SERVER['RUPOR_REASON']}"]],
     'message' => match (true) {
         $_SERVER['RUPOR_TYPE'] === 'binary' => [['do' => 'send_binary', 'message' => base64_encode(strrev($message))]],

@@ -4,6 +4,7 @@
 require __DIR__ . '/../../clients/php/rupor.php';
 
 use Rupor\Connection;
+use Rupor\Refused;
 use Rupor\Upgrade;
 use Rupor\Worker;
 
@@ -75,6 +76,10 @@ $worker->onTold(function (string $bytes, int $from) use ($worker) {
     foreach ($worker->connections() as $connection) {
         $connection->send("worker $from told: $bytes");
     }
+});
+
+$worker->onRefused(function (Connection $connection, Refused $refused) {
+    $connection->send("refused $refused->command $refused->name: $refused->code, $refused->error");
 });
 
 $worker->onLine(function (string $line, int $writer) use ($worker) {

@@ -30,6 +30,7 @@ final class Wire
     public const STOP = 9;
     public const TOLD = 10;
     public const LINE = 11;
+    public const REFUSED = 12;
 
     // Commands: from the worker to the gateway.
     public const DO_HELLO = 65;

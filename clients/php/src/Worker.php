@@ -95,6 +95,15 @@ final class Worker
         return $this->on('told', $callback);
     }
 
+    /**
+     * Called when a `subscribe`, `unsubscribe` or `user` of this process was not carried out:
+     * `function (Connection $connection, Refused $refused)`. Left out, only the gateway's log says so.
+     */
+    public function onRefused(callable $callback): self
+    {
+        return $this->on('refused', $callback);
+    }
+
     /** Called for a line of the site: `function (string $line, int $writer)`; `reply($writer, …)` answers. */
     public function onLine(callable $callback): self
     {
@@ -244,7 +253,7 @@ final class Worker
      */
     public function run(?object $handler = null): void
     {
-        foreach (['start', 'upgrade', 'open', 'message', 'close', 'told', 'line', 'stop', 'error'] as $name) {
+        foreach (['start', 'upgrade', 'open', 'message', 'close', 'told', 'line', 'refused', 'stop', 'error'] as $name) {
             if ($handler !== null && is_callable([$handler, "on$name"])) {
                 $this->on($name, [$handler, "on$name"]);
             }
@@ -289,6 +298,9 @@ final class Worker
         if (isset($this->callbacks['timer'])) {
             $hello['timer_ms'] = $this->timerMs;
         }
+        if (isset($this->callbacks['refused'])) {
+            $hello['refused'] = true;
+        }
         $this->link->queue(Wire::DO_HELLO, 0, Wire::json($hello));
         if (isset($this->callbacks['start'])) {
             ($this->callbacks['start'])($this);
@@ -321,7 +333,7 @@ final class Worker
             [$kind, $subject, $body] = $this->frames[$i];
             if ($kind === Wire::STOP) {
                 $this->stopping = true;
-            } elseif ($kind >= Wire::UPGRADE && $kind <= Wire::LINE) {
+            } elseif ($kind >= Wire::UPGRADE && $kind <= Wire::REFUSED) {
                 $this->handling = true;
                 $this->handle($kind, $subject, $body);
                 $this->handling = false;
@@ -376,6 +388,13 @@ final class Worker
                 break;
             case Wire::LINE:
                 $this->call('line', null, $body, $subject);
+                break;
+            case Wire::REFUSED:
+                if (isset($this->connections[$subject])) {
+                    $connection = $this->connections[$subject];
+                    ['command' => $command, 'name' => $name, 'code' => $code, 'error' => $error] = json_decode($body, true, 64, JSON_THROW_ON_ERROR);
+                    $this->call('refused', $connection, $connection, new Refused($command, $name, $code, $error));
+                }
                 break;
         }
     }

@@ -278,6 +278,22 @@ final class WorkerTest extends TestCase
         ], $gateway->until(3));
     }
 
+    public function testARefusalReachesItsCallback(): void
+    {
+        $gateway = new Gateway('(new Rupor\Worker)
+            ->onMessage(fn ($c, $m) => $c->subscribe($m))
+            ->onRefused(fn (Rupor\Connection $c, Rupor\Refused $r) => $c->send("$r->command $r->name $r->code: $r->error"))
+            ->run();');
+        self::assertSame(['protocol' => 1, 'upgrade' => false, 'refused' => true], $gateway->hello());
+        $gateway->open(1);
+        $gateway->event(Wire::TEXT, 1, 'a b');
+        self::assertSame([[Wire::DO_SUBSCRIBE, 1, 'a b']], $gateway->until(2));
+        $gateway->event(Wire::REFUSED, 1, '{"command":"subscribe","name":"a b","code":"bad_channel_name","error":"no name","later":1}');
+        // Of a connection that is gone nobody hears.
+        $gateway->event(Wire::REFUSED, 2, '{"command":"user","name":"x","code":"y","error":"z"}');
+        self::assertSame([[Wire::DO_TEXT, 1, 'subscribe a b bad_channel_name: no name']], $gateway->until(4));
+    }
+
     public function testWhatIsPrintedGetsNotBetweenTheFrames(): void
     {
         $gateway = new Gateway('(new Rupor\Worker)->onMessage(function ($c, $m) {

@@ -139,6 +139,7 @@ fn event(text: &str) -> Result<CallEvent, Problem> {
         ("open", CallEvent::Open),
         ("message", CallEvent::Message),
         ("close", CallEvent::Close),
+        ("refused", CallEvent::Refused),
     ];
     parse::choice(text, &events)
 }
@@ -185,9 +186,10 @@ static OPTIONS: &[Definition] = &[
         FPM,
         "fpm.events",
         Shape::List,
-        "upgrade|open|message|close",
+        "upgrade|open|message|close|refused",
         Default::Value("open message close"),
-        "What the script is called for. `upgrade` asks it whether a connection may open, before it does. Repeatable",
+        "What the script is called for. `upgrade` asks it whether a connection may open, before it does; `refused` tells it of a \
+         `subscribe`, `unsubscribe` or `user` of its own that was not carried out. Repeatable",
     ),
     option(
         FPM,
@@ -252,9 +254,10 @@ static OPTIONS: &[Definition] = &[
         WEBHOOK,
         "webhook.events",
         Shape::List,
-        "upgrade|open|message|close",
+        "upgrade|open|message|close|refused",
         Default::Value("open message close"),
-        "What it is called for. `upgrade` asks whether a connection may open, before it does. Repeatable",
+        "What it is called for. `upgrade` asks whether a connection may open, before it does; `refused` tells of a `subscribe`, \
+         `unsubscribe` or `user` of its own that was not carried out. Repeatable",
     ),
     option(
         WEBHOOK,

@@ -360,6 +360,8 @@ pub(crate) enum CallEvent {
     Message,
     /// It is gone.
     Close,
+    /// What they wanted to be done about it was refused.
+    Refused,
 }
 
 /// The processes that run handlers in PHP.

@@ -6,7 +6,7 @@
 //! | `POST /api/disconnect` | a target, perhaps `code` and `reason` → the same |
 //! | `GET /api/users/{user}` | `{"user":"tester01","online":true,"connections":["…"]}` |
 //! | `GET /api/channels/{channel}` | `{"channel":"news","subscribers":2}` |
-//! | `GET /healthz`, `GET /readyz` | 200, and 503 for the second while the program ends |
+//! | `GET /healthz`, `GET /readyz` | 200, and 503 for the second while the program ends or handlers fail to start |
 //!
 //! What is refused gets `{"ok":false,"error":"…","code":"…"}` and in this order: 421 a foreign `Host` ([`only_hosts`]),
 //! 403 a foreign `Origin`, 401 no key or a wrong one, 404 and 405, 415 not JSON by its type, 413 too long, 408 too slow,
@@ -71,13 +71,14 @@ struct Api {
 }
 
 /// `/api/…`, `/healthz` and `/readyz`, to be merged with what else is served. Not ready any more when `stopping` becomes
-/// true. What is in `with_key` is let through by the same key.
+/// true, nor while handlers fail to start. What is in `with_key` is let through by the same key.
 pub(crate) fn router(
     gateway: Arc<Gateway>,
     settings: Settings,
     with_key: Option<Router>,
     stopping: watch::Receiver<bool>,
 ) -> Router {
+    let health = health(Arc::clone(&gateway), stopping);
     let api = Arc::new(Api { gateway, settings });
     let guard = middleware::from_fn_with_state(Arc::clone(&api), guard::check);
     // A router without routes takes no layer for them.
@@ -94,16 +95,24 @@ pub(crate) fn router(
         .route_layer(guard)
         .with_state(api)
         .merge(with_key)
-        .merge(health(stopping))
+        .merge(health)
 }
 
 /// `/healthz` and `/readyz`.
-pub(crate) fn health(stopping: watch::Receiver<bool>) -> Router {
+fn health(gateway: Arc<Gateway>, stopping: watch::Receiver<bool>) -> Router {
     let ready = async move || {
+        let php = gateway.settings().php.iter();
+        let failing: Vec<&str> = php
+            .filter(|php| php.fails())
+            .map(|php| php.pool())
+            .collect();
         if *stopping.borrow() {
-            (StatusCode::SERVICE_UNAVAILABLE, "ending\n")
+            (StatusCode::SERVICE_UNAVAILABLE, "ending\n".to_owned())
+        } else if failing.is_empty() {
+            (StatusCode::OK, "ready\n".to_owned())
         } else {
-            (StatusCode::OK, "ready\n")
+            let text = format!("handlers fail to start: {}\n", failing.join(" "));
+            (StatusCode::SERVICE_UNAVAILABLE, text)
         }
     };
     Router::new()

@@ -16,6 +16,7 @@ mod calls;
 mod chat;
 mod echo;
 mod php;
+mod refused;
 mod request;
 mod routes;
 

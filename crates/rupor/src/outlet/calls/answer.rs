@@ -4,6 +4,7 @@
 use crate::gateway::{ConnectionId, Gateway, Publish, PublishError, patience};
 use crate::inlet::request;
 use crate::outlet::Verdict;
+use crate::outlet::refused;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rupor_hub::Refused;
@@ -70,11 +71,12 @@ enum Command {
     Publish(Publish),
 }
 
-/// What changed of what scripts are told about the connection.
+/// What came of an answer that handlers are told of later.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Change {
     User(Arc<str>),
     Attached(Arc<str>),
+    Refused(Box<refused::Refused>),
 }
 
 /// What the answer to an event is to be done with.
@@ -102,6 +104,12 @@ impl CarryOut<'_> {
     }
 
     async fn command(&self, command: Command, changes: &mut Vec<Change>) -> Result<(), String> {
+        let about = match &command {
+            Command::Do(Do::Subscribe { channel }) => Some(("subscribe", channel.clone())),
+            Command::Do(Do::Unsubscribe { channel }) => Some(("unsubscribe", channel.clone())),
+            Command::Do(Do::User { user }) => Some(("user", user.clone())),
+            _ => None,
+        };
         let done = match command {
             Command::Publish(publish) => patience::publish(self.gateway, publish).await,
             Command::Do(it) => self.carry_out(it, changes).await?,
@@ -109,7 +117,17 @@ impl CarryOut<'_> {
         match done {
             // It closed a moment ago: that happens all the time.
             Ok(()) | Err(PublishError::Refused(Refused::UnknownConnection)) => Ok(()),
-            Err(error) => Err(error.to_string()),
+            Err(error) => {
+                if let Some((command, name)) = about {
+                    changes.push(Change::Refused(Box::new(refused::Refused {
+                        command,
+                        name,
+                        code: error.code(),
+                        error: error.to_string(),
+                    })));
+                }
+                Err(error.to_string())
+            }
         }
     }
 

@@ -311,6 +311,12 @@ fn params(
             add("RUPOR_CODE", code.to_string());
             add("RUPOR_REASON", reason.to_string());
         }
+        Event::Refused(refused) => {
+            add("RUPOR_COMMAND", refused.command.to_owned());
+            add("RUPOR_NAME", refused.name.clone());
+            add("RUPOR_CODE", refused.code.to_owned());
+            add("RUPOR_REASON", refused.error.clone());
+        }
         Event::Upgrade | Event::Open => {}
     }
     for (name, value) in headers(&request.headers) {

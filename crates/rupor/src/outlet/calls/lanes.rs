@@ -6,6 +6,7 @@
 //! - a close is handed out for each connection that opened, whatever the limits.
 
 use crate::gateway::ConnectionId;
+use crate::outlet::refused::Refused;
 use rupor_server::UpgradeRequest;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub(super) enum Event {
         code: u16,
         reason: Box<str>,
     },
+    /// What the answer to an event wanted.
+    Refused(Box<Refused>),
 }
 
 impl Event {
@@ -40,6 +43,7 @@ impl Event {
             Self::Open => "open",
             Self::Text(_) | Self::Binary(_) => "message",
             Self::Close { .. } => "close",
+            Self::Refused(_) => "refused",
         }
     }
 
@@ -120,6 +124,14 @@ impl Lanes {
 
     /// Something happened on it.
     pub(super) fn push(&mut self, connection: ConnectionId, event: Event) -> Result<(), Full> {
+        // Nothing comes after its close.
+        if self
+            .lanes
+            .get(&connection)
+            .is_none_or(|lane| lane.is_closed)
+        {
+            return Ok(());
+        }
         if self.events >= self.limits.events_max
             || self.bytes + event.bytes() > self.limits.bytes_max
         {

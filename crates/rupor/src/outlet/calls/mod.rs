@@ -207,12 +207,20 @@ impl Calls {
         if let Err(error) = carry_out.answer(&answer.body, &mut changes).await {
             self.wrong(&event, &error);
         }
-        if let Some(about) = self.lanes().about(connection) {
-            for change in changes {
-                match change {
-                    Change::User(user) => about.user = Some(user),
-                    Change::Attached(json) => about.attached = Some(json),
+        // What is answered to a refusal itself is not told again, or it might never end.
+        let hears = self.wants(CallEvent::Refused) && !matches!(event, Event::Refused(_));
+        let mut lanes = self.lanes();
+        for change in changes {
+            match (change, lanes.about(connection)) {
+                (Change::User(user), Some(about)) => about.user = Some(user),
+                (Change::Attached(json), Some(about)) => about.attached = Some(json),
+                (Change::Refused(refused), Some(_)) if hears => {
+                    // It is looked for when this event is finished.
+                    let full = lanes.push(connection, Event::Refused(refused)).is_err();
+                    let dropped = &self.stats.dropped;
+                    dropped.fetch_add(u64::from(full), Ordering::Relaxed);
                 }
+                _ => {}
             }
         }
     }

@@ -6,6 +6,7 @@ use super::lanes::{About, Event};
 use crate::auth::signer::Signer;
 use crate::config::WebhookConfig;
 use crate::gateway::ConnectionId;
+use crate::outlet::refused::Refused;
 use crate::outlet::request::Fields;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -190,6 +191,7 @@ enum What<'a> {
         code: u16,
         reason: &'a str,
     },
+    Refused(&'a Refused),
 }
 
 fn body(connection: Option<ConnectionId>, about: &About, event: &Event) -> String {
@@ -211,6 +213,7 @@ fn body(connection: Option<ConnectionId>, about: &About, event: &Event) -> Strin
                 code: *code,
                 reason,
             },
+            Event::Refused(refused) => What::Refused(refused),
             Event::Upgrade | Event::Open => What::Nothing {},
         },
     };

@@ -84,6 +84,7 @@ impl Php {
             EventKind::Upgrade => self.upgrades.give_up(event.subject),
             EventKind::Open => self.stats.dropped(Dropped::Open),
             EventKind::Told => self.stats.dropped(Dropped::Told),
+            EventKind::Refused => self.stats.dropped(Dropped::Refused),
             _ => self.stats.dropped(Dropped::Message),
         }
     }

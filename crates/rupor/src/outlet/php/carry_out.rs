@@ -8,6 +8,7 @@ use super::{Php, Worker};
 use crate::auth::is_user_name;
 use crate::gateway::{ConnectionId, Gateway, Publish, PublishError, Target, patience};
 use crate::outlet::Verdict;
+use crate::outlet::refused;
 use rupor_hub::{Refused, is_channel_name};
 use rupor_proto::{CloseCode, Message};
 use serde::Deserialize;
@@ -49,6 +50,15 @@ impl fmt::Display for Failed {
     }
 }
 
+impl Failed {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Gateway(error) => error.code(),
+            Self::Bad(_) => "bad_value",
+        }
+    }
+}
+
 impl From<PublishError> for Failed {
     fn from(error: PublishError) -> Self {
         Self::Gateway(error)
@@ -63,7 +73,14 @@ enum Question {
 }
 
 impl CarryOut<'_> {
-    pub(super) async fn command(&self, command: Command<'_>) {
+    /// Carries it out. If it is refused the process is told, where that `hears` of it.
+    pub(super) async fn command(&self, command: Command<'_>, hears: bool) {
+        let about = match &command {
+            Command::Subscribe(connection, name) => Some(("subscribe", *connection, *name)),
+            Command::Unsubscribe(connection, name) => Some(("unsubscribe", *connection, *name)),
+            Command::User(connection, name) => Some(("user", *connection, *name)),
+            _ => None,
+        };
         match self.carry_out(command).await {
             // It closed a moment ago: that happens all the time.
             Ok(()) | Err(Failed::Gateway(PublishError::Refused(Refused::UnknownConnection))) => {}
@@ -73,7 +90,26 @@ impl CarryOut<'_> {
                     worker = self.number,
                     "a command of a PHP worker is not carried out: {failed}"
                 );
+                if let (true, Some((command, connection, name))) = (hears, about) {
+                    let refused = refused::Refused {
+                        command,
+                        name: String::from_utf8_lossy(name).into_owned(),
+                        code: failed.code(),
+                        error: failed.to_string(),
+                    };
+                    self.tell_refused(connection, &refused);
+                }
             }
+        }
+    }
+
+    fn tell_refused(&self, connection: ConnectionId, refused: &refused::Refused) {
+        let (kind, body) = (EventKind::Refused, refused.json());
+        let told = self
+            .worker
+            .change(|queue| queue.push(kind, connection.0, body.as_bytes()));
+        if told == Err(Full) {
+            self.php.stats.dropped(Dropped::Refused);
         }
     }
 

@@ -118,6 +118,11 @@ impl Php {
         handlers_span(&self.config.pool)
     }
 
+    /// Whether some of them are not there, because processes fail to start.
+    pub(crate) fn fails(&self) -> bool {
+        self.stats.has_open_breaker()
+    }
+
     /// What is counted.
     pub(crate) fn counts(&self) -> Counts {
         let waiting = |worker: &Worker| worker.queue().waiting();

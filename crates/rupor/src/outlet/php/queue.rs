@@ -41,8 +41,9 @@ pub(super) struct Event {
 impl Event {
     /// The connection that it is about.
     pub(super) fn connection(&self) -> Option<ConnectionId> {
-        use EventKind::{Binary, Close, Open, Text};
-        matches!(self.kind, Open | Text | Binary | Close).then_some(ConnectionId(self.subject))
+        use EventKind::{Binary, Close, Open, Refused, Text};
+        matches!(self.kind, Open | Text | Binary | Close | Refused)
+            .then_some(ConnectionId(self.subject))
     }
 
     fn bytes(&self) -> usize {
@@ -321,7 +322,11 @@ impl Queue {
                 EventKind::Open => connections
                     .get(&ConnectionId(event.subject))
                     .is_none_or(|known| !known.resumed),
-                EventKind::Text | EventKind::Binary | EventKind::Told | EventKind::Upgrade => true,
+                EventKind::Text
+                | EventKind::Binary
+                | EventKind::Told
+                | EventKind::Refused
+                | EventKind::Upgrade => true,
                 _ => false,
             });
         self.waiting = kept;

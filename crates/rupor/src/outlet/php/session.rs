@@ -40,6 +40,17 @@ struct Hello {
     timer_ms: Option<u64>,
     #[serde(default)]
     upgrade: bool,
+    #[serde(default)]
+    refused: bool,
+}
+
+/// What a process that said hello asked for.
+#[derive(Clone, Copy, Debug)]
+struct Wishes {
+    /// How often a timer ticks.
+    timer: Option<Duration>,
+    /// Whether it hears of commands that are refused.
+    refused: bool,
 }
 
 /// A process that was started.
@@ -50,8 +61,8 @@ pub(super) struct Session<'s> {
     pub(super) gateway: &'s Gateway,
     /// How many processes this worker has had, with this one.
     pub(super) start: u64,
-    /// Once it said hello, for how long it wants a timer's ticks.
-    said_hello: OnceLock<Option<Duration>>,
+    /// Set once it said hello.
+    said_hello: OnceLock<Wishes>,
     /// Why it was told to stop.
     stopping: OnceLock<End>,
     /// It said that the next event is its end.
@@ -225,8 +236,8 @@ impl<'s> Session<'s> {
                 Err(End::NotFrames)
             }
             (Command::Done { count, is_last }, _) => self.done(count, is_last),
-            (command, _) => {
-                carry_out.command(command).await;
+            (command, Some(wishes)) => {
+                carry_out.command(command, wishes.refused).await;
                 Ok(())
             }
         }
@@ -247,7 +258,10 @@ impl<'s> Session<'s> {
             return Err(End::NotFrames);
         }
         let timer_ms = hello.timer_ms.filter(|ms| TIMER_MS.contains(ms));
-        let _ = self.said_hello.set(timer_ms.map(Duration::from_millis));
+        let _ = self.said_hello.set(Wishes {
+            timer: timer_ms.map(Duration::from_millis),
+            refused: hello.refused,
+        });
         self.php.upgrades.want(hello.upgrade);
         self.php.stats.began();
         self.php.close_breaker(self.worker, worker);
@@ -283,10 +297,10 @@ impl<'s> Session<'s> {
         while self.said_hello.get().is_none() {
             sleep(LOOK / 10).await;
         }
-        let Some(Some(period)) = self.said_hello.get() else {
+        let Some(period) = self.said_hello.get().and_then(|wishes| wishes.timer) else {
             return std::future::pending().await;
         };
-        let mut ticks = interval(*period);
+        let mut ticks = interval(period);
         // The first tick is at once.
         ticks.tick().await;
         let mut due = 0;

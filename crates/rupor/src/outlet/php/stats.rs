@@ -8,6 +8,7 @@ pub(super) enum Dropped {
     Open,
     Message,
     Told,
+    Refused,
 }
 
 /// Why a process ended.
@@ -77,6 +78,7 @@ pub(super) struct Stats {
     opens_dropped: AtomicU64,
     messages_dropped: AtomicU64,
     told_dropped: AtomicU64,
+    refused_dropped: AtomicU64,
     commands_refused: AtomicU64,
 }
 
@@ -94,7 +96,7 @@ pub(crate) struct Counts {
     /// Events whose process ended.
     pub(crate) events_failed: u64,
     /// Events that found no room, by what they were.
-    pub(crate) dropped: [(&'static str, u64); 3],
+    pub(crate) dropped: [(&'static str, u64); 4],
     /// Commands that could not be carried out.
     pub(crate) commands_refused: u64,
     /// Events that wait now.
@@ -114,6 +116,7 @@ impl Stats {
                 ("open", load(&self.opens_dropped)),
                 ("message", load(&self.messages_dropped)),
                 ("told", load(&self.told_dropped)),
+                ("refused", load(&self.refused_dropped)),
             ],
             commands_refused: load(&self.commands_refused),
             waiting,
@@ -134,6 +137,10 @@ impl Stats {
 
     pub(super) fn breaker_closed(&self) {
         self.breakers_open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_open_breaker(&self) -> bool {
+        self.breakers_open.load(Ordering::Relaxed) > 0
     }
 
     pub(super) fn ended(&self, end: End) {
@@ -157,6 +164,7 @@ impl Stats {
             Dropped::Open => &self.opens_dropped,
             Dropped::Message => &self.messages_dropped,
             Dropped::Told => &self.told_dropped,
+            Dropped::Refused => &self.refused_dropped,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }

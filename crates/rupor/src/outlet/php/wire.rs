@@ -30,6 +30,7 @@ pub(super) enum EventKind {
     Stop = 9,
     Told = 10,
     Line = 11,
+    Refused = 12,
 }
 
 /// Appends a frame. A body is never as long as a length can say: all of them are bounded far below.
