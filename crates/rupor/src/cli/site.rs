@@ -130,9 +130,7 @@ pub(super) fn start(
         Mode::Serve | Mode::Echo => config.api_key.clone(),
     };
     let opened = open(&config.inlet, "--inlet")?;
-    let for_php = config.php.iter();
-    let for_php = for_php.map(|php| open(&php.lines, "--php-lines"));
-    let for_php = for_php.collect::<Result<_, _>>()?;
+    let for_php = open_for_handlers(config)?;
     let inlets = addresses(&opened);
     let (stop, stopping) = watch::channel(false);
     let stats = Arc::new(lines::Stats::default());
@@ -242,6 +240,13 @@ impl Redis {
 fn open(addresses: &[InletAddress], flag: &'static str) -> Result<Vec<Inlet>, Failure> {
     let open = |address| Inlet::open(address, flag).map_err(Failure::Inlet);
     addresses.iter().map(open).collect()
+}
+
+/// Where lines for handlers come in, of each pool.
+fn open_for_handlers(config: &Config) -> Result<Vec<Vec<Inlet>>, Failure> {
+    let pools = config.php.iter();
+    let opened = pools.map(|php| open(&php.lines, "--php-lines"));
+    opened.collect()
 }
 
 fn addresses(inlets: &[Inlet]) -> Vec<InletAddress> {
