@@ -27,20 +27,21 @@ final class Client
 
     /**
      * @param string $dsn     `unix:///PATH` or `tcp://HOST:PORT`, a line inlet; `http://HOST:PORT` or `https://HOST`, the HTTP API
-     * @param array{timeout?: float, key?: string, throw?: bool} $options
+     * @param array{timeout?: float, key?: string, ca?: string, throw?: bool} $options
      *                        `timeout`: seconds that one call may take in all, 0.05 if left out;
-     *                        `key`: the key of the HTTP API; `throw`: whether failures are thrown as `Rupor\Failure`
+     *                        `key`: the key of the HTTP API; `ca`: a file with the certificates that `https` is checked against, if not
+     *                        the system's; `throw`: whether failures are thrown as `Rupor\Failure`
      */
     public function __construct(string $dsn = 'unix:///run/rupor/rupor.sock', array $options = [])
     {
-        if ($unknown = array_diff_key($options, ['timeout' => 1, 'key' => 1, 'throw' => 1])) {
-            throw new \InvalidArgumentException('there is no option ' . key($unknown) . ': take timeout, key or throw');
+        if ($unknown = array_diff_key($options, ['timeout' => 1, 'key' => 1, 'ca' => 1, 'throw' => 1])) {
+            throw new \InvalidArgumentException('there is no option ' . key($unknown) . ': take timeout, key, ca or throw');
         }
         $timeout = (float) ($options['timeout'] ?? 0.05);
         $this->throw = (bool) ($options['throw'] ?? false);
         $this->transport = match (parse_url($dsn, PHP_URL_SCHEME) ?: explode(':', $dsn)[0]) {
             'unix', 'tcp' => new LineTransport($dsn, $timeout),
-            'http', 'https' => new HttpTransport($dsn, $timeout, (string) ($options['key'] ?? '')),
+            'http', 'https' => new HttpTransport($dsn, $timeout, (string) ($options['key'] ?? ''), $options['ca'] ?? null),
             default => throw new \InvalidArgumentException("$dsn is no address of rupor: take unix://, tcp://, http:// or https://"),
         };
     }
@@ -282,7 +283,7 @@ final class HttpTransport implements Transport
     private readonly string $path;
     private readonly bool $secure;
 
-    public function __construct(string $dsn, private readonly float $timeout, private readonly string $key)
+    public function __construct(string $dsn, private readonly float $timeout, private readonly string $key, private readonly ?string $ca = null)
     {
         $parts = parse_url($dsn);
         if (!is_array($parts) || !isset($parts['host'])) {
@@ -312,7 +313,7 @@ final class HttpTransport implements Transport
     public function call(string $method, string $path, string $body, \Closure $understand): Result
     {
         $wait = new Wait($this->timeout);
-        $stream = $wait->open($this->address, ['peer_name' => explode(':', $this->host)[0]]);
+        $stream = $wait->open($this->address, $this->ca === null ? [] : ['cafile' => $this->ca]);
         if ($stream instanceof Result) {
             return $stream;
         }
@@ -845,9 +846,16 @@ final class Wait
     {
         $context = stream_context_create(['ssl' => $tls]);
         $left = max(0.001, $this->left());
-        $stream = @stream_socket_client($address, $number, $error, $left, STREAM_CLIENT_CONNECT, $context);
+        // What TLS has against the other end is said in a warning only, the first of several.
+        $said = [];
+        set_error_handler(function (int $level, string $text) use (&$said): bool {
+            $said[] = preg_replace(['/^stream_socket_client\(\): /', '/\s+/'], ['', ' '], $text);
+            return true;
+        });
+        $stream = stream_socket_client($address, $number, $error, $left, STREAM_CLIENT_CONNECT, $context);
+        restore_error_handler();
         if ($stream === false) {
-            return Result::failed('unreachable', "rupor cannot be reached at $address: " . ($error !== '' ? $error : 'it does not answer'));
+            return Result::failed('unreachable', "rupor cannot be reached at $address: " . ($error !== '' ? $error : $said[0] ?? 'it does not answer'));
         }
         stream_set_blocking($stream, false);
         return $stream;

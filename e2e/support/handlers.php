@@ -64,6 +64,7 @@ $worker->onMessage(function (Connection $connection, string $message, bool $bina
         'close' => $connection->close(4001, $rest),
         'print' => print("$rest\n"),
         'exit' => exit(3),
+        'fatal' => eval('class Unfinished { abstract function x(); }'),
         'throw' => throw new RuntimeException('as told'),
         'memory' => $leak[] = str_repeat('x', 1 << 28), // over PHP's own limit
         'leak' => $leak[] = str_repeat('x', 1 << 25), // under it

@@ -22,20 +22,21 @@ final class Client
 
     /**
      * @param string $dsn     `unix:///PATH` or `tcp://HOST:PORT`, a line inlet; `http://HOST:PORT` or `https://HOST`, the HTTP API
-     * @param array{timeout?: float, key?: string, throw?: bool} $options
+     * @param array{timeout?: float, key?: string, ca?: string, throw?: bool} $options
      *                        `timeout`: seconds that one call may take in all, 0.05 if left out;
-     *                        `key`: the key of the HTTP API; `throw`: whether failures are thrown as `Rupor\Failure`
+     *                        `key`: the key of the HTTP API; `ca`: a file with the certificates that `https` is checked against, if not
+     *                        the system's; `throw`: whether failures are thrown as `Rupor\Failure`
      */
     public function __construct(string $dsn = 'unix:///run/rupor/rupor.sock', array $options = [])
     {
-        if ($unknown = array_diff_key($options, ['timeout' => 1, 'key' => 1, 'throw' => 1])) {
-            throw new \InvalidArgumentException('there is no option ' . key($unknown) . ': take timeout, key or throw');
+        if ($unknown = array_diff_key($options, ['timeout' => 1, 'key' => 1, 'ca' => 1, 'throw' => 1])) {
+            throw new \InvalidArgumentException('there is no option ' . key($unknown) . ': take timeout, key, ca or throw');
         }
         $timeout = (float) ($options['timeout'] ?? 0.05);
         $this->throw = (bool) ($options['throw'] ?? false);
         $this->transport = match (parse_url($dsn, PHP_URL_SCHEME) ?: explode(':', $dsn)[0]) {
             'unix', 'tcp' => new LineTransport($dsn, $timeout),
-            'http', 'https' => new HttpTransport($dsn, $timeout, (string) ($options['key'] ?? '')),
+            'http', 'https' => new HttpTransport($dsn, $timeout, (string) ($options['key'] ?? ''), $options['ca'] ?? null),
             default => throw new \InvalidArgumentException("$dsn is no address of rupor: take unix://, tcp://, http:// or https://"),
         };
     }

@@ -19,7 +19,7 @@ final class HttpTransport implements Transport
     private readonly string $path;
     private readonly bool $secure;
 
-    public function __construct(string $dsn, private readonly float $timeout, private readonly string $key)
+    public function __construct(string $dsn, private readonly float $timeout, private readonly string $key, private readonly ?string $ca = null)
     {
         $parts = parse_url($dsn);
         if (!is_array($parts) || !isset($parts['host'])) {
@@ -49,7 +49,7 @@ final class HttpTransport implements Transport
     public function call(string $method, string $path, string $body, \Closure $understand): Result
     {
         $wait = new Wait($this->timeout);
-        $stream = $wait->open($this->address, ['peer_name' => explode(':', $this->host)[0]]);
+        $stream = $wait->open($this->address, $this->ca === null ? [] : ['cafile' => $this->ca]);
         if ($stream instanceof Result) {
             return $stream;
         }

@@ -27,9 +27,16 @@ final class Wait
     {
         $context = stream_context_create(['ssl' => $tls]);
         $left = max(0.001, $this->left());
-        $stream = @stream_socket_client($address, $number, $error, $left, STREAM_CLIENT_CONNECT, $context);
+        // What TLS has against the other end is said in a warning only, the first of several.
+        $said = [];
+        set_error_handler(function (int $level, string $text) use (&$said): bool {
+            $said[] = preg_replace(['/^stream_socket_client\(\): /', '/\s+/'], ['', ' '], $text);
+            return true;
+        });
+        $stream = stream_socket_client($address, $number, $error, $left, STREAM_CLIENT_CONNECT, $context);
+        restore_error_handler();
         if ($stream === false) {
-            return Result::failed('unreachable', "rupor cannot be reached at $address: " . ($error !== '' ? $error : 'it does not answer'));
+            return Result::failed('unreachable', "rupor cannot be reached at $address: " . ($error !== '' ? $error : $said[0] ?? 'it does not answer'));
         }
         stream_set_blocking($stream, false);
         return $stream;

@@ -131,11 +131,36 @@ final class ClientTest extends TestCase
     {
         $silent = stream_socket_server('tcp://127.0.0.1:0');
         $address = stream_socket_get_name($silent, false);
+        // Before TLS is there nothing has been said that might have been taken.
+        self::assertSame('unreachable', (new Client("https://$address"))->toAll('x')->code);
         foreach (["tcp://$address", "http://$address"] as $dsn) {
             $result = (new Client($dsn))->toAll('x');
             self::assertSame('too_late', $result->code, $dsn);
             self::assertStringContainsString('within 50 ms', $result->error);
         }
+    }
+
+    public function testHttpsIsCheckedAgainstTheCertificatesOfTheSiteOrTheSystem(): void
+    {
+        $folder = sys_get_temp_dir() . '/rupor-tls-' . bin2hex(random_bytes(6));
+        mkdir($folder);
+        exec("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test"
+            . " -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE -out $folder/cert.pem -keyout $folder/key.pem 2>&1", $lines, $status);
+        self::assertSame(0, $status, implode("\n", $lines));
+        $rupor = new Rupor('demo', ['--tls-cert', "$folder/cert.pem", '--tls-key', "$folder/key.pem"]);
+        $local = 'https://localhost:' . explode(':', $rupor->browsers)[1];
+        $known = ['key' => $rupor->key, 'ca' => "$folder/cert.pem"] + self::PATIENT;
+        $client = new Client($local, $known);
+        self::assertSame([true, 0], [$client->toUser('anna', 'x')->ok, $client->user('anna')->connections]);
+        self::assertFalse($client->isOnline('anna'));
+        self::assertSame([0, 0], array_map(fn ($result) => $result->connections, $client->batch([['user' => 'a', 'message' => str_repeat('x', 100000)], ['all' => true, 'message' => 1]])));
+        // Another name than the certificate's, and a certificate that nobody vouches for.
+        $other = (new Client("https://{$rupor->browsers}", $known))->toAll('x');
+        self::assertSame('unreachable', $other->code);
+        $stranger = (new Client($local, ['key' => $rupor->key] + self::PATIENT))->toAll('x');
+        self::assertSame('unreachable', $stranger->code);
+        self::assertStringContainsString('certificate', $stranger->error);
+        exec('rm -rf ' . escapeshellarg($folder));
     }
 
     public function testWhatIsNotRuporIsABadAnswer(): void

@@ -32,7 +32,7 @@ final class Rupor
         $environment = array_filter(getenv(), fn ($name) => !str_starts_with((string) $name, 'RUPOR_'), ARRAY_FILTER_USE_KEY);
         $to = ['file', $this->log, 'a'];
         $this->process = proc_open($command, [['file', '/dev/null', 'r'], $to, $to], $pipes, null, $environment);
-        $this->browsers = $this->shown('~listening on ws://(127\.0\.0\.1:\d+)~');
+        $this->browsers = $this->shown('~listening on wss?://(127\.0\.0\.1:\d+)~');
         $this->inlet = $this->shown('~lines on (tcp://127\.0\.0\.1:\d+)~');
         $this->unix = "unix://{$this->folder}/lines.sock";
         $this->key = $mode === 'demo' ? $this->shown('~Bearer ([^\s\'"]+)~') : '';
