@@ -41,8 +41,8 @@ async function examined(t, { nginx = [], rupor = [], flags = [] }) {
 
   const port = await freePort();
   const server = changed(SERVER, [
-    ['listen 443 ssl', `listen 127.0.0.1:${port} ssl`], ['example.org;', 'localhost;'],
-    ['/etc/ssl/example.org.pem', cert], ['/etc/ssl/example.org.key', key], ['127.0.0.1:8000', browsers], ...nginx,
+    ['listen 443 ssl', `listen 127.0.0.1:${port} ssl`], ['site.example;', 'localhost;'],
+    ['/etc/ssl/site.example.pem', cert], ['/etc/ssl/site.example.key', key], ['127.0.0.1:8000', browsers], ...nginx,
   ]);
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${place}/${name};`);
   const file = join(place, 'nginx.conf');

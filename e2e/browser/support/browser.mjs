@@ -20,12 +20,15 @@ export const FLAGS = [
   '--disable-component-update', '--disable-sync',
 ];
 
-/** One browser for a test file. Resolves `open(t, url, options)`; `options.expected` names errors that are no failure. */
-export function browser() {
+/**
+ * One browser for a test file, with these flags too. Resolves `open(t, url, options)`; `options.expected` names errors that are
+ * no failure.
+ */
+export function browser(flags = []) {
   let launched;
   after(async () => (await launched)?.close());
   return async function open(t, url, { expected = [], context: shared, ...options } = {}) {
-    launched ??= chromium.launch({ executablePath: executable('CHROMIUM'), args: FLAGS, timeout: DEADLINE_MS });
+    launched ??= chromium.launch({ executablePath: executable('CHROMIUM'), args: [...FLAGS, ...flags], timeout: DEADLINE_MS });
     const context = shared ?? (await (await launched).newContext({ viewport: { width: 1280, height: 900 }, ...options }));
     context.setDefaultTimeout(DEADLINE_MS);
     const page = await context.newPage();
