@@ -1,10 +1,15 @@
 //! Whose address a connection has behind a proxy, trusted or not.
 
 use std::io::{Read, Write};
+use std::net::Shutdown;
 
+use h2::client::Builder;
 use rupor_server::ClientAddress;
+use rupor_server::proto::proxied::PROXY_HEADER_BYTES_MAX;
 use rupor_testkit::wait_until;
 
+use super::http2::client::Http2;
+use super::tls::{Pair, link_over};
 use super::*;
 
 /// Says the client's address when a connection opens.
@@ -23,14 +28,57 @@ impl Handler for Whose {
     fn on_message(&mut self, _: &mut Connection<'_>, (): &mut (), _: Message<'_>) {}
 }
 
-fn behind(source: ClientAddress, proxy: &str, limits: Limits) -> Up {
-    let server = Server::new(|_, _| Whose)
+fn server_behind(source: ClientAddress, proxy: &str, limits: Limits) -> Server<Whose> {
+    Server::new(|_, _| Whose)
         .workers(1)
         .limits(limits)
         .client_address(source)
-        .trusted_proxies([proxy.parse().unwrap()]);
+        .trusted_proxies([proxy.parse().unwrap()])
+}
+
+fn behind(source: ClientAddress, proxy: &str, limits: Limits) -> Up {
+    let server = server_behind(source, proxy, limits);
     Up::of(server.listen("127.0.0.1:0").unwrap().start().unwrap())
 }
+
+fn behind_tls(source: ClientAddress, proxy: &str, pair: &Pair) -> Up {
+    let server = server_behind(source, proxy, Limits::default()).tls(pair.tls().unwrap());
+    Up::of(server.listen("127.0.0.1:0").unwrap().start().unwrap())
+}
+
+/// A connection that begins with these bytes.
+fn begun(up: &Up, front: &[u8]) -> TcpStream {
+    let mut tcp = up.tcp();
+    tcp.write_all(front).unwrap();
+    tcp
+}
+
+/// Version 1, and the client that it names.
+const LINE: (&[u8], &str) = (
+    b"PROXY TCP4 192.0.2.1 192.0.2.2 258 443\r\n",
+    "192.0.2.1:258",
+);
+
+/// Version 2 with this command and family, and these bytes behind its addresses.
+fn binary(command: u8, family: u8, tlvs: &[u8]) -> Vec<u8> {
+    let mut bytes = b"\r\n\r\n\0\r\nQUIT\n".to_vec();
+    bytes.extend([command, family]);
+    bytes.extend(u16::try_from(12 + tlvs.len()).unwrap().to_be_bytes());
+    bytes.extend([192, 0, 2, 9, 192, 0, 2, 2, 1, 2, 1, 187]);
+    bytes.extend(tlvs);
+    bytes
+}
+
+/// The client that [`binary`] names.
+const OF_BINARY: &str = "192.0.2.9:258";
+
+/// TLVs as long as they may be: PP2_TYPE_NOOP (section 2.2.5).
+fn tlvs(length: usize) -> Vec<u8> {
+    let value = u16::try_from(length - 3).unwrap().to_be_bytes();
+    [&[0x04], &value[..], &vec![0; length - 3][..]].concat()
+}
+
+const TLV_BYTES_MAX: usize = PROXY_HEADER_BYTES_MAX - 16 - 12;
 
 /// What comes when this is sent in front of and inside a request; empty if the connection ends.
 fn ask(up: &Up, front: &[u8], headers: &str) -> (TcpStream, String) {
@@ -109,17 +157,64 @@ fn limits_per_address_count_the_client() {
 #[test]
 fn the_proxy_protocol_names_the_client_before_anything_else() {
     let up = behind(ClientAddress::ProxyProtocol, "127.0.0.1", Limits::default());
-    let line = b"PROXY TCP4 192.0.2.1 192.0.2.2 258 443\r\n";
     // A header in the request is not what is believed here.
-    let (_tcp, address) = ask(&up, line, "X-Forwarded-For: 6.6.6.6\r\n");
-    assert_eq!(address, "192.0.2.1:258");
-    let mut binary = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
-    binary.extend([192, 0, 2, 9, 192, 0, 2, 2, 1, 2, 1, 187]);
-    assert_eq!(ask(&up, &binary, "").1, "192.0.2.9:258");
-    for bad in [&b""[..], b"PROXY TCP4 nonsense\r\n"] {
-        assert_eq!(ask(&up, bad, "").1, "", "{bad:?}");
+    let (_tcp, address) = ask(&up, LINE.0, "X-Forwarded-For: 6.6.6.6\r\n");
+    assert_eq!(address, LINE.1);
+    for tlvs in [vec![], tlvs(3), tlvs(TLV_BYTES_MAX), b"garbage".to_vec()] {
+        assert_eq!(ask(&up, &binary(0x21, 0x11, &tlvs), "").1, OF_BINARY);
     }
-    assert_eq!(up.refused("proxy_header"), 2);
+    // The proxy itself: a health check.
+    for own in [b"PROXY UNKNOWN\r\n".to_vec(), binary(0x20, 0x00, b"")] {
+        let (_tcp, address) = ask(&up, &own, "");
+        assert!(address.starts_with("127.0.0.1:"), "{address}");
+    }
+    // A check that only connects is nobody's fault.
+    drop(up.tcp());
+    assert_eq!(ask(&up, LINE.0, "").1, LINE.1);
+    assert_eq!(up.refused("proxy_header"), 0);
+}
+
+#[test]
+fn a_proxy_header_may_come_in_pieces() {
+    let up = behind(ClientAddress::ProxyProtocol, "127.0.0.1", Limits::default());
+    for (header, client) in [
+        (LINE.0.to_vec(), LINE.1),
+        (binary(0x21, 0x11, &tlvs(40)), OF_BINARY),
+    ] {
+        let mut tcp = up.tcp();
+        tcp.set_nodelay(true).unwrap();
+        for byte in &header {
+            tcp.write_all(&[*byte]).unwrap();
+        }
+        let mut client_side = up.opening("/").open_over(tcp);
+        client_side.expect_text(client);
+    }
+}
+
+#[test]
+fn what_is_no_proxy_header_ends_the_connection() {
+    let up = behind(ClientAddress::ProxyProtocol, "127.0.0.1", Limits::default());
+    let bad = [
+        b"".to_vec(),
+        b"PROXY TCP4 nonsense\r\n".to_vec(),
+        format!("PROXY UNKNOWN {}\r\n", "x".repeat(92)).into_bytes(),
+        binary(0x21, 0x11, &tlvs(TLV_BYTES_MAX + 1)),
+        binary(0x31, 0x11, b""),
+        binary(0x22, 0x11, b""),
+        binary(0x21, 0x12, b""),
+        b"\x16\x03\x01\x02\x00\x01".to_vec(),
+        vec![0xff; 9000],
+    ];
+    for header in &bad {
+        assert_eq!(ask(&up, header, "").1, "", "{header:?}");
+    }
+    assert_eq!(up.refused("proxy_header"), bad.len() as u64);
+    // Cut off in the middle.
+    let mut tcp = begun(&up, &LINE.0[..9]);
+    tcp.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(tcp.read(&mut [0]).unwrap_or(0), 0);
+    assert_eq!(up.refused("proxy_header"), bad.len() as u64 + 1);
+    assert_eq!(ask(&up, LINE.0, "").1, LINE.1);
 }
 
 #[test]
@@ -129,8 +224,81 @@ fn a_proxy_header_that_never_ends_is_cut() {
         ..Limits::default()
     };
     let up = behind(ClientAddress::ProxyProtocol, "127.0.0.1", limits);
-    let mut tcp = up.tcp();
-    tcp.write_all(b"PROXY TCP4 ").unwrap();
-    assert_eq!(tcp.read(&mut [0]).unwrap_or(0), 0);
-    assert_eq!(up.refused("slow"), 1);
+    for begin in [LINE.0, &binary(0x21, 0x11, b"")] {
+        let mut tcp = begun(&up, &begin[..13]);
+        assert_eq!(tcp.read(&mut [0]).unwrap_or(0), 0);
+    }
+    assert_eq!(up.refused("slow"), 2);
+}
+
+#[test]
+fn a_proxy_header_that_nobody_asked_for_is_refused_and_counted() {
+    let up = behind(ClientAddress::XForwardedFor, "127.0.0.1", Limits::default());
+    for header in [LINE.0, &binary(0x21, 0x11, b"")] {
+        let (_tcp, answer) = ask(&up, header, "");
+        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    }
+    assert_eq!(up.handle().stats().proxy_headers_ignored, 2);
+
+    // The same from who is not trusted; also if its front comes in pieces.
+    let up = behind(ClientAddress::ProxyProtocol, "192.0.2.7", Limits::default());
+    for header in [LINE.0, &binary(0x21, 0x11, b"")] {
+        let mut tcp = up.tcp();
+        tcp.set_nodelay(true).unwrap();
+        for byte in header {
+            let _ = tcp.write_all(&[*byte]);
+        }
+        let mut answer = String::new();
+        let _ = tcp.shutdown(Shutdown::Write);
+        let _ = tcp.read_to_string(&mut answer);
+        assert!(!answer.contains(" 101 "), "{answer}");
+    }
+    assert_eq!(up.handle().stats().opened, 0);
+
+    let pair = Pair::new();
+    let up = behind_tls(ClientAddress::XForwardedFor, "127.0.0.1", &pair);
+    for header in [LINE.0, &binary(0x21, 0x11, b"")] {
+        assert_eq!(ask(&up, header, "").1, "");
+    }
+    assert_eq!(up.handle().stats().proxy_headers_ignored, 2);
+}
+
+#[test]
+fn tls_and_http2_come_behind_a_proxy_header() {
+    let pair = Pair::new();
+    let up = behind_tls(ClientAddress::ProxyProtocol, "127.0.0.1", &pair);
+    let headers = [
+        (LINE.0.to_vec(), LINE.1),
+        (binary(0x21, 0x11, &tlvs(99)), OF_BINARY),
+    ];
+    for (header, client) in &headers {
+        let link = link_over(begun(&up, header), &pair.certificate);
+        up.opening("/").open_over(link).expect_text(client);
+        let http2 = Http2::over(begun(&up, header), &pair, &Builder::new());
+        http2.open("/").expect_text(client);
+    }
+    // Without one TLS is not even begun.
+    let mut link = link_over(up.tcp(), &pair.certificate);
+    let _ = link.write_all(b"GET");
+    assert_eq!(link.read(&mut [0]).unwrap_or(0), 0);
+    assert_eq!(up.refused("proxy_header"), 1);
+}
+
+#[test]
+fn each_request_of_an_http2_connection_has_its_client() {
+    let pair = Pair::new();
+    let up = behind_tls(ClientAddress::XForwardedFor, "127.0.0.1", &pair);
+    let http2 = Http2::connect(&up, &pair);
+    let open = |address: &str| {
+        let mut request = Http2::connect_request("/");
+        let headers = request.headers_mut();
+        headers.insert("x-forwarded-for", address.parse().unwrap());
+        http2.ask(request).unwrap()
+    };
+    let mut first = open("192.0.2.1").open();
+    first.expect_text("192.0.2.1:0");
+    let mut second = open("192.0.2.2").open();
+    second.expect_text("192.0.2.2:0");
+    assert_eq!(open("nonsense").response.status, 400);
+    assert_eq!(up.refused("proxy_header"), 1);
 }

@@ -111,10 +111,12 @@ impl Link for Secured {
 }
 
 pub(crate) fn link(up: &Up, trusted: &CertificateDer<'static>) -> impl Link + 'static {
-    Secured(StreamOwned::new(
-        client_connection(trusted, &[b"http/1.1"]),
-        up.tcp(),
-    ))
+    link_over(up.tcp(), trusted)
+}
+
+pub(crate) fn link_over(tcp: TcpStream, trusted: &CertificateDer<'static>) -> impl Link + 'static {
+    let connection = client_connection(trusted, &[b"http/1.1"]);
+    Secured(StreamOwned::new(connection, tcp))
 }
 
 #[test]

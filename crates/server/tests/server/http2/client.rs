@@ -50,17 +50,21 @@ impl Http2 {
     }
 
     pub(crate) fn with(up: &Up, pair: &Pair, builder: &Builder) -> Self {
+        Self::over(up.tcp(), pair, builder)
+    }
+
+    pub(crate) fn over(tcp: std::net::TcpStream, pair: &Pair, builder: &Builder) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
         let connector = TlsConnector::from(client_config(&pair.certificate, &[b"h2", b"http/1.1"]));
-        let address = up.address();
         let (tell, over) = oneshot::channel();
         let requests = runtime.block_on(async {
-            let tcp = TcpStream::connect(address).await.unwrap();
+            tcp.set_nonblocking(true).unwrap();
             tcp.set_nodelay(true).unwrap();
+            let tcp = TcpStream::from_std(tcp).unwrap();
             let name = ServerName::try_from("localhost").unwrap();
             let tls = connector.connect(name, tcp).await.unwrap();
             assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));

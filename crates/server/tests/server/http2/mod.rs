@@ -1,6 +1,6 @@
 //! HTTP/2: WebSockets by extended CONNECT (RFC 8441), and requests.
 
-mod client;
+pub(crate) mod client;
 mod flow;
 mod life;
 mod raw;
