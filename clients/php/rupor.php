@@ -162,6 +162,20 @@ final class Client
         return $signed . '.' . $part(hash_hmac('sha256', $signed, $key, true));
     }
 
+    /**
+     * An address by which a page's connection is the user's, for pages without a session or a token. Whoever has it is that user until it expires.
+     *
+     * @param string $url  the WebSocket's, perhaps with a query: `wss://example.org/ws?channel=news`
+     * @param string $key  the key of `[signed_url]`
+     */
+    public static function signedUrl(string $url, string|int $user, string $key, int $seconds = 3600): string
+    {
+        $expires = time() + $seconds;
+        $signature = hash_hmac('sha256', "$expires.$user", $key);
+        $query = http_build_query(['user' => $user, 'expires' => $expires, 'signature' => $signature], '', '&', PHP_QUERY_RFC3986);
+        return $url . (str_contains($url, '?') ? '&' : '?') . $query;
+    }
+
     private function one(array $publication): Result
     {
         return $this->batch([$publication])[0];

@@ -237,6 +237,30 @@ final class ClientTest extends TestCase
         $rupor->browser('/?token=' . Client::token('anna', str_repeat('x', 64)));
     }
 
+    public function testASignedAddressIsBelieved(): void
+    {
+        $key = bin2hex(random_bytes(32));
+        $file = tempnam(sys_get_temp_dir(), 'rupor');
+        file_put_contents($file, $key);
+        $rupor = new Rupor('serve', ['--auth', 'signed', '--signed-url-key-file', $file]);
+        unlink($file);
+        // Names with signs that mean something in a query.
+        foreach (['anna', 'Анна & B+ c%/=', 5] as $user) {
+            $stream = $rupor->browser(Client::signedUrl('/', $user, $key));
+            self::assertSame(1, (new Client($rupor->unix, self::PATIENT))->toUser($user, 'it is you')->connections);
+            self::assertSame('it is you', Rupor::message($stream));
+        }
+        self::assertMatchesRegularExpression('~^wss://example\.org/ws\?a=b&user=anna&expires=\d+&signature=[0-9a-f]{64}$~', Client::signedUrl('wss://example.org/ws?a=b', 'anna', $key));
+        foreach ([Client::signedUrl('/', 'anna', $key, -1), Client::signedUrl('/', 'anna', str_repeat('x', 64))] as $refused) {
+            try {
+                $rupor->browser($refused);
+                self::fail("taken: $refused");
+            } catch (\RuntimeException $error) {
+                self::assertStringContainsString('refused: HTTP/1.1 401', $error->getMessage());
+            }
+        }
+    }
+
     public function testAWrongCallIsAnExceptionAtOnce(): void
     {
         foreach ([['ftp://x'], ['/run/rupor.sock'], ['unix:///x', ['time' => 1]]] as $arguments) {
