@@ -8,6 +8,7 @@
 //! - `key`: the keys, checked at start;
 //! - `signed_url`: addresses that the site signed for a user; `signer`, their signature, which calls of a webhook have, too;
 //! - `session`: the site's own sessions, that a cookie names;
+//! - `webhook`: what the site says when it is asked; `post`, how it is, which the webhook of handlers shares;
 //! - `tally`: what is counted of each way;
 //! - `origin`: which pages may connect, which `Host` a request may name;
 //! - `probe`: test connections of `rupor doctor`.
@@ -18,11 +19,13 @@ pub(crate) mod api_key;
 pub(crate) mod jwt;
 pub(crate) mod key;
 pub(crate) mod origin;
+pub(crate) mod post;
 pub(crate) mod probe;
 pub(crate) mod session;
 mod signed_url;
 pub(crate) mod signer;
 mod tally;
+pub(crate) mod webhook;
 
 use crate::config::{self, Way};
 use crate::gateway::ConnectionId;
@@ -41,6 +44,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 pub(crate) use tally::Counts as WayCounts;
 use tally::{Outcome, Tally};
+use webhook::{AskError, Asker};
 
 /// How a subprotocol that carries a token begins: `rupor.jwt.eyJhbGciOi…`. A page offers it beside the subprotocol that
 /// it wants to speak, `new WebSocket(url, ["rupor.v1", "rupor.jwt." + token])`; it is never selected.
@@ -63,6 +67,8 @@ pub(crate) struct Identity {
     pub(crate) expires_at: Option<u64>,
     /// The site's session that says so, which is looked at again.
     pub(crate) ticket: Option<Ticket>,
+    /// Channels that the site, which was asked, subscribes it to.
+    pub(crate) channels: Vec<String>,
 }
 
 /// What is known after an upgrade request.
@@ -91,6 +97,8 @@ pub(crate) enum AuthError {
     Token(TokenError),
     /// The session is not believed.
     Session(SessionError),
+    /// The site, which was asked, does not say who it is.
+    Webhook(AskError),
     /// A cookie says who it is, and the page is not one of the site's.
     CookieOrigin(OriginRefused),
 }
@@ -101,6 +109,8 @@ impl AuthError {
         match self {
             Self::BadUser | Self::SeveralTokens | Self::SignedUrl(SignedUrlError::Malformed) => 400,
             Self::Session(SessionError::Unavailable) => 503,
+            Self::Webhook(AskError::Refused(status)) => status,
+            Self::Webhook(_) => 503,
             Self::NoToken
             | Self::NotAsked
             | Self::SignedUrl(_)
@@ -112,7 +122,11 @@ impl AuthError {
 
     /// Whether nothing is wrong with what the client showed: it cannot be asked about now.
     fn is_failure(self) -> bool {
-        matches!(self, Self::Session(SessionError::Unavailable))
+        match self {
+            Self::Session(error) => error == SessionError::Unavailable,
+            Self::Webhook(error) => error.is_failure(),
+            _ => false,
+        }
     }
 
     /// What metrics call it.
@@ -130,6 +144,7 @@ impl AuthError {
             | Self::Token(TokenError::Malformed | TokenError::TooLong) => "malformed",
             Self::Token(_) => "not_for_this",
             Self::Session(error) => error.label(),
+            Self::Webhook(error) => error.label(),
             Self::CookieOrigin(_) => "origin",
         }
     }
@@ -148,6 +163,7 @@ impl fmt::Display for AuthError {
             Self::SignedUrl(error) => error.fmt(formatter),
             Self::Token(error) => error.fmt(formatter),
             Self::Session(error) => error.fmt(formatter),
+            Self::Webhook(error) => error.fmt(formatter),
             Self::CookieOrigin(error) => error.fmt(formatter),
         }
     }
@@ -170,6 +186,7 @@ pub(crate) struct Auth {
     tokens: Option<TokenReader>,
     signed_urls: Option<SignedUrls>,
     sessions: Option<Arc<Sessions>>,
+    asker: Option<Arc<Asker>>,
     tally: Tally,
 }
 
@@ -199,6 +216,7 @@ impl Auth {
             tokens: settings.jwt.as_ref().map(reader).transpose()?,
             signed_urls: settings.signed_url_key.as_ref().map(SignedUrls::new),
             sessions: settings.session.as_ref().map(Sessions::new).map(Arc::new),
+            asker: settings.webhook.as_ref().map(Asker::new).map(Arc::new),
             tally: Tally::new(&settings.ways),
         })
     }
@@ -211,6 +229,11 @@ impl Auth {
     /// The site's sessions, if they say who a connection is.
     pub(crate) fn sessions(&self) -> Option<&Arc<Sessions>> {
         self.sessions.as_ref()
+    }
+
+    /// What asks the site, if anything does.
+    pub(crate) fn asker(&self) -> Option<&Arc<Asker>> {
+        self.asker.as_ref()
     }
 
     /// Looks after the session that says who an open connection is, until what is returned is dropped.
@@ -231,6 +254,7 @@ impl Auth {
         for way in self.ways.iter().copied() {
             let found = match way {
                 Way::Session => self.by_session(request, origins).await,
+                Way::Webhook => self.by_webhook(request, origins).await,
                 way => {
                     let offered = request.subprotocols.iter().map(String::as_str);
                     self.by(way, request.query().unwrap_or_default(), offered)
@@ -262,14 +286,14 @@ impl Auth {
                 Ok(signed.map(|(user, ends)| Identity {
                     user: Some(user.into()),
                     expires_at: Some(ends),
-                    ticket: None,
+                    ..Identity::default()
                 }))
             }
             (Way::Jwt, _, Some(reader)) => match reader.find(query, &mut subprotocols)? {
                 Some(token) => reader.verify(&token).map(Some),
                 None => Ok(None),
             },
-            (Way::SignedUrl | Way::Jwt | Way::Session, ..) => Ok(None),
+            (Way::SignedUrl | Way::Jwt | Way::Session | Way::Webhook, ..) => Ok(None),
         }
     }
 
@@ -289,8 +313,30 @@ impl Auth {
         let ticket = sessions.find(headers).await.map_err(AuthError::Session)?;
         Ok(ticket.map(|ticket| Identity {
             user: Some(Arc::clone(&ticket.user)),
-            expires_at: None,
             ticket: Some(ticket),
+            ..Identity::default()
+        }))
+    }
+
+    async fn by_webhook(
+        &self,
+        request: &UpgradeRequest,
+        origins: &Origins,
+    ) -> Result<Option<Identity>, AuthError> {
+        let Some(asker) = &self.asker else {
+            return Ok(None);
+        };
+        if asker.goes_by_cookie(&request.headers) {
+            origins
+                .check_for_cookie(&request.headers, request.secure)
+                .map_err(AuthError::CookieOrigin)?;
+        }
+        let known = asker.who(request).await.map_err(AuthError::Webhook)?;
+        Ok(known.map(|known| Identity {
+            user: Some(known.user.into()),
+            expires_at: known.expires_at,
+            channels: known.channels,
+            ticket: None,
         }))
     }
 
@@ -392,7 +438,7 @@ impl TokenReader {
         Ok(Identity {
             user: Some(verified.user),
             expires_at: Some(verified.expires_at),
-            ticket: None,
+            ..Identity::default()
         })
     }
 }

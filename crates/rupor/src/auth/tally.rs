@@ -76,6 +76,7 @@ impl Way {
             Self::Jwt => "jwt",
             Self::SignedUrl => "signed",
             Self::Session => "session",
+            Self::Webhook => "webhook",
             Self::Guest => "guest",
         }
     }

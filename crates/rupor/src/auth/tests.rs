@@ -222,7 +222,7 @@ fn the_first_way_that_finds_something_decides() {
             ways: ways.to_vec(),
             jwt: jwt_settings(true, false, false),
             signed_url_key: Some(secret),
-            session: None,
+            ..config::Auth::none()
         };
         Auth::new(&settings).expect("a good key")
     };

@@ -174,11 +174,7 @@ pub(super) fn start(
         ..lines::Limits::default()
     };
     let handlers = Handlers::start(&gateway, for_php, runtime);
-    if let Some(sessions) = auth.sessions().cloned() {
-        let gateway = Arc::clone(&gateway);
-        // Ends with the runtime: there is nothing to be finished.
-        runtime.spawn(async move { sessions.look_again(&gateway).await });
-    }
+    begin(&auth, &gateway, runtime);
     let redis = from_redis.start(&gateway, &stopping, runtime);
     let lines = runtime.spawn(lines::serve(opened, gateway, limits, stats, stopping));
     Ok((
@@ -192,6 +188,18 @@ pub(super) fn start(
             handlers,
         },
     ))
+}
+
+/// Starts what runs beside connections to know who they are.
+fn begin(auth: &Auth, gateway: &Arc<Gateway>, runtime: &Runtime) {
+    if let Some(asker) = auth.asker() {
+        asker.run_on(runtime.handle().clone());
+    }
+    if let Some(sessions) = auth.sessions().cloned() {
+        let gateway = Arc::clone(gateway);
+        // Ends with the runtime: there is nothing to be finished.
+        runtime.spawn(async move { sessions.look_again(&gateway).await });
+    }
 }
 
 /// What is heard from a Redis, if anything is.

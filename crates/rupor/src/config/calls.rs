@@ -71,13 +71,23 @@ pub(super) fn fpm(values: &Values<'_>) -> Result<Option<FpmConfig>, ConfigError>
 /// What calls a webhook; `None`: there is none.
 pub(super) fn webhook(values: &Values<'_>) -> Result<Option<WebhookConfig>, ConfigError> {
     let calls = calls(values, "webhook", "calls")?;
-    let url = values.optional("webhook.url", url)?;
-    let (Some(url), Some(located)) = (url, values.located("webhook.url")) else {
+    let address = signed_address(values, "webhook")?;
+    Ok(address.map(|(url, key)| WebhookConfig { url, key, calls }))
+}
+
+/// The address of a table, and the key that calls of it are signed with; `None`: there is none.
+pub(super) fn signed_address(
+    values: &Values<'_>,
+    table: &str,
+) -> Result<Option<(http::Uri, Secret)>, ConfigError> {
+    let option = |name: &str| format!("{table}.{name}");
+    let url = values.optional(&option("url"), url)?;
+    let (Some(url), Some(located)) = (url, values.located(&option("url"))) else {
         return Ok(None);
     };
     let key = match (
-        values.located("webhook.key"),
-        values.located("webhook.key_file"),
+        values.located(&option("key")),
+        values.located(&option("key_file")),
     ) {
         (Some(key), None) => check_key(key, key.text.clone().into_bytes())?,
         (None, Some(file)) => {
@@ -85,11 +95,14 @@ pub(super) fn webhook(values: &Values<'_>) -> Result<Option<WebhookConfig>, Conf
         }
         _ => {
             let what = "a webhook is called with a signature, and there is no one key for it";
-            let fix = "give --webhook-key-file FILE (`openssl rand -hex 32` makes a key), or RUPOR_WEBHOOK_KEY";
+            let (flag, variable) = (table.replace('_', "-"), table.to_ascii_uppercase());
+            let fix = format!(
+                "give --{flag}-key-file FILE (`openssl rand -hex 32` makes a key), or RUPOR_{variable}_KEY"
+            );
             return Err(Problem::new(what, fix).at(&located.origin));
         }
     };
-    Ok(Some(WebhookConfig { url, key, calls }))
+    Ok(Some((url, key)))
 }
 
 fn check_key(located: &Located, key: Vec<u8>) -> Result<Secret, ConfigError> {

@@ -4,8 +4,9 @@
 //!
 //! Start at [`load`]: it lays defaults, file, environment and flags over one another ([`source`]) and builds the result
 //! ([`build`]). What options there are is said once, in [`options`], [`deflate`], [`php`], [`calls`], [`redis`],
-//! [`signed_url`], [`session`] and [`limits`].
+//! [`signed_url`], [`session`], [`auth_webhook`] and [`limits`].
 
+mod auth_webhook;
 mod build;
 mod calls;
 mod deflate;
@@ -27,6 +28,7 @@ mod types;
 
 pub(crate) use error::ConfigError;
 
+pub(crate) use auth_webhook::AuthWebhookConfig;
 pub(crate) use redis::RedisConfig;
 pub(crate) use secret::Secret;
 pub(crate) use session::{Session, SessionPlace};

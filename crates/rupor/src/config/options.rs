@@ -1,7 +1,7 @@
 //! The one definition of every option: its key in the file, its flag, its environment variable, its defaults and its
 //! help. The command line, the file reader and the reference pages are all made from [`OPTIONS`],
 //! [`deflate`](super::deflate), [`php`](super::php), [`calls`](super::calls), [`redis`](super::redis),
-//! [`signed_url`](super::signed_url), [`session`](super::session) and [`limits`](super::limits).
+//! [`signed_url`](super::signed_url), [`session`](super::session), [`auth_webhook`](super::auth_webhook) and [`limits`](super::limits).
 
 use super::types::Mode;
 
@@ -113,6 +113,7 @@ pub(crate) fn general() -> impl Iterator<Item = &'static Definition> {
         .chain(super::signed_url::definitions())
         .chain(super::proxies::definitions())
         .chain(super::session::definitions())
+        .chain(super::auth_webhook::definitions())
         .chain(super::deflate::definitions())
 }
 
@@ -186,12 +187,12 @@ const CHANNEL_FIELDS: &[Field] = &[
     Field {
         key: "subscribe",
         shape: Shape::Text,
-        help: "who may subscribe: `anyone`, `users` (a connection with a user), `token` (who shows a token for the channel that a `[[jwt]]` key signed: docs/reference/rupor-v1.md) or `nobody` (default)",
+        help: "who may subscribe: `anyone`, `users` (a connection with a user), `token` (who shows a token for the channel that a `[[jwt]]` key signed: docs/reference/rupor-v1.md), `webhook` (whom the site lets, which `[auth_webhook]` asks) or `nobody` (default)",
     },
     Field {
         key: "publish",
         shape: Shape::Text,
-        help: "who may publish from a browser: `anyone`, `users`, `token` or `nobody` (default)",
+        help: "who may publish from a browser: `anyone`, `users`, `token`, `webhook` or `nobody` (default)",
     },
     Field {
         key: "slow",
@@ -322,14 +323,14 @@ static OPTIONS: &[Definition] = &[
     Definition {
         key: "auth",
         shape: Shape::List,
-        form: "jwt|signed|session|guest|none",
+        form: "jwt|signed|session|webhook|guest|none",
         default: Default::Explained(
             "`jwt` when there is a [[jwt]] key; without one rupor does not start",
         ),
         modes: SERVE,
         section: IDENTITY,
         help: "How a connection proves who it is. `jwt`: by a token that your site signed. `signed`: by an address that it signed, `?user=…&expires=…&signature=…`. \
-               `session`: by the session that the site's own cookie names. Of \
+               `session`: by the session that the site's own cookie names. `webhook`: by asking the site. Of \
                several the first that finds what it looks for decides, and the others are not asked. `guest`, as the last: whom no other way knew is nobody in particular. `none`: not at all, \
                `?user=NAME` is believed, so anybody can be anybody. Repeatable",
         example: "auth = [\"jwt\"]",

@@ -1,6 +1,6 @@
 //! The checked configuration, as the rest of the program reads it.
 
-use super::{RedisConfig, Secret, Session};
+use super::{AuthWebhookConfig, RedisConfig, Secret, Session};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -113,6 +113,8 @@ pub(crate) struct Auth {
     pub(crate) signed_url_key: Option<Secret>,
     /// The site's sessions.
     pub(crate) session: Option<Session>,
+    /// Where the site is asked: who connections are, and what they may in channels.
+    pub(crate) webhook: Option<AuthWebhookConfig>,
 }
 
 /// A way to prove who one is.
@@ -126,6 +128,8 @@ pub(crate) enum Way {
     SignedUrl,
     /// The site's session that a cookie names.
     Session,
+    /// What the site answers.
+    Webhook,
     /// Whoever no way before knew is nobody in particular.
     Guest,
 }
@@ -138,6 +142,7 @@ impl Auth {
             jwt: None,
             signed_url_key: None,
             session: None,
+            webhook: None,
         }
     }
 
@@ -240,6 +245,8 @@ pub(crate) enum Who {
     Users,
     /// Whoever shows a token for the channel.
     Token,
+    /// Whom the site lets, which is asked.
+    Webhook,
     /// Everybody.
     Anyone,
 }

@@ -4,7 +4,7 @@
 //! neither, so what a page's author must be able to tell apart is said again by close codes where the connection gets
 //! that far.
 
-use super::rights::{self, Wish};
+use super::rights::{self, Denied, Wish};
 use super::rules::Right;
 use super::{Gateway, PublishError};
 use crate::auth::origin::{Hosts, Origins};
@@ -99,7 +99,7 @@ impl Admission {
             return Ok(for_probe(answer));
         }
         let offered = &request.subprotocols;
-        let identity = match self
+        let mut identity = match self
             .auth
             .at_upgrade(request, &self.origins)
             .await
@@ -109,7 +109,12 @@ impl Admission {
             Identified::FirstMessage => None,
         };
         let subprotocol = self.select(request.path(), offered);
-        let channels = self.channels(request.query().unwrap_or_default(), identity.as_ref())?;
+        let query = request.query().unwrap_or_default();
+        let mut channels = self.channels(query, identity.as_ref()).await?;
+        if let Some(identity) = &mut identity {
+            let more = std::mem::take(&mut identity.channels);
+            self.add_channels(&mut channels, more, "the site")?;
+        }
         let outlet = self.gateway.routes.outlet(request.path()).cloned();
         // Only an application asks for it.
         let path = if outlet.is_some() {
@@ -199,20 +204,30 @@ impl Admission {
         };
         let limits = &self.gateway.settings().limits;
         let is_name = |user: &String| is_user_name(user, limits.user_name_bytes_max);
-        let is_channel = |name: &String| is_channel_name(name, limits.channel_name_bytes_max);
-        if !user.iter().all(is_name) || !channels.iter().all(is_channel) {
-            tracing::warn!(
-                "an application named a user or a channel at an upgrade that can be none"
-            );
+        if !user.iter().all(is_name) {
+            tracing::warn!("the handlers named a user at an upgrade that can be none");
             return Err(Refusal::new(500, "the handlers gave a name that is none"));
         }
         if let Some(user) = user {
             let identity = admitted.identity.get_or_insert_default();
             identity.user = Some(user.into());
         }
-        // How many it may have is checked when it enters.
-        let known = &mut admitted.channels;
-        for channel in channels {
+        self.add_channels(&mut admitted.channels, channels, "the handlers")
+    }
+
+    /// Adds channels that the site or an application names. How many it may have is checked when it enters.
+    fn add_channels(
+        &self,
+        known: &mut Vec<Arc<str>>,
+        more: Vec<String>,
+        who: &'static str,
+    ) -> Result<(), Refusal> {
+        let most = self.gateway.settings().limits.channel_name_bytes_max;
+        if !more.iter().all(|name| is_channel_name(name, most)) {
+            tracing::warn!("{who} named a channel at an upgrade that can be none");
+            return Err(Refusal::new(500, format!("{who} gave a name that is none")));
+        }
+        for channel in more {
             if known.iter().all(|known| **known != *channel) {
                 known.push(channel.into());
             }
@@ -220,7 +235,11 @@ impl Admission {
         Ok(())
     }
 
-    fn channels(&self, query: &str, identity: Option<&Identity>) -> Result<Vec<Arc<str>>, Refusal> {
+    async fn channels(
+        &self,
+        query: &str,
+        identity: Option<&Identity>,
+    ) -> Result<Vec<Arc<str>>, Refusal> {
         let settings = self.gateway.settings();
         let limits = &settings.limits;
         let mut channels: Vec<Arc<str>> = Vec::new();
@@ -244,13 +263,32 @@ impl Admission {
                     user: identity.user.as_deref(),
                     token: None,
                 };
-                rights::check(&self.gateway, &self.auth, wish).map_err(|forbidden| {
-                    Refusal::new(403, format!("{channel}: {}", forbidden.0))
-                })?;
+                self.check(wish).await?;
             }
             channels.push(channel.into());
         }
         Ok(channels)
+    }
+}
+
+impl Admission {
+    /// Whether the rules of channels allow it, and the site where they ask it.
+    async fn check(&self, wish: Wish<'_>) -> Result<(), Refusal> {
+        let refused = |status, text| Refusal::new(status, format!("{}: {text}", wish.channel));
+        let checked = rights::check(&self.gateway, &self.auth, wish);
+        let Some(rule) = checked.map_err(|forbidden| refused(403, forbidden.0))? else {
+            return Ok(());
+        };
+        let asker = self.auth.asker();
+        let asker = asker.ok_or_else(|| refused(503, "nobody is asked".to_owned()))?;
+        let asked = rights::ask(&self.gateway, asker, rule, wish, None).await;
+        asked.map_err(|denied| {
+            let status = match &denied {
+                Denied::Forbidden(_) => 403,
+                Denied::Unavailable(_) => 503,
+            };
+            refused(status, denied.text())
+        })
     }
 }
 
@@ -284,11 +322,7 @@ impl Admit for Admission {
 /// A connection of nobody in particular, on which nothing is said.
 fn for_probe(answer: (String, String)) -> rupor_server::Admitted<Admitted> {
     let mut admitted = rupor_server::Admitted::new(Admitted {
-        identity: Some(Identity {
-            user: None,
-            expires_at: None,
-            ticket: None,
-        }),
+        identity: Some(Identity::default()),
         kind: dialect::kind_for(None),
         cookie: None,
         channels: Vec::new(),

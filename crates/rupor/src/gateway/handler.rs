@@ -6,6 +6,7 @@
 //! A connection that is to say who it is by its first message has [`Settings::identify_deadline`](super::Settings) for it;
 //! until then it is not in the hub, so it receives nothing, and no application hears of it.
 
+use super::asking::{self, Wanted};
 use super::close::{
     Closing, EXPIRED, FORBIDDEN, IDENTIFY_TIMEOUT, OVERLOADED, TOO_MANY, TOO_MANY_CHANNELS,
     UNAUTHORIZED,
@@ -17,6 +18,7 @@ use super::rules::Right;
 use super::{Admitted, Change, ConnectionId, Gateway, Publish, PublishError, Target, hub_id};
 use crate::auth::session::Watch;
 use crate::auth::{Auth, AuthError, Identity};
+use crate::config::ChannelRule;
 use crate::dialect::{self, Answer, Asked, Id};
 use crate::log;
 use crate::outlet::Outlet;
@@ -236,8 +238,11 @@ impl WorkerHandler {
         state.expires_at = identity.expires_at;
         let number = hub_id(connection.id());
         let may = |channel: &Arc<str>| {
-            self.check(Right::Subscribe, channel, None, state, number)
-                .is_ok()
+            // The site cannot be asked here: the page subscribes when it knows that it is believed.
+            matches!(
+                self.check(Right::Subscribe, channel, None, state, number),
+                Ok(None)
+            )
         };
         let entered = if entry.channels.iter().all(may) {
             self.enter(connection, state, &mut entry)
@@ -267,7 +272,9 @@ impl WorkerHandler {
         match asked {
             Asked::Subscribe { channel, token } => {
                 let token = token.as_deref();
-                self.check(Right::Subscribe, &channel, token, state, number)?;
+                if let Some(rule) = self.check(Right::Subscribe, &channel, token, state, number)? {
+                    return self.ask(rule, (&channel, None), state, number, id);
+                }
                 let subscribed = Answer::Subscribed { channel: &channel };
                 let frame = frame_of(state.kind, &subscribed, id);
                 if !gateway.change(number, &channel, Change::Subscribe, frame)? {
@@ -287,7 +294,9 @@ impl WorkerHandler {
                 token,
             } => {
                 let token = token.as_deref();
-                self.check(Right::Publish, &channel, token, state, number)?;
+                if let Some(rule) = self.check(Right::Publish, &channel, token, state, number)? {
+                    return self.ask(rule, (&channel, Some(&text)), state, number, id);
+                }
                 let target = Target::Channel(channel.into());
                 let publish = Publish {
                     target,
@@ -319,10 +328,8 @@ impl WorkerHandler {
         token: Option<&str>,
         state: &State,
         connection: ConnectionId,
-    ) -> Result<(), Denied> {
-        // Handlers may have said later who it is.
-        let known_later = || self.gateway.user_of(connection);
-        let user = state.user.clone().or_else(known_later);
+    ) -> Result<Option<&ChannelRule>, Denied> {
+        let user = self.user_of(state, connection);
         let wish = Wish {
             right,
             channel,
@@ -330,6 +337,33 @@ impl WorkerHandler {
             token,
         };
         rights::check(&self.gateway, &self.auth, wish).map_err(Denied::Rule)
+    }
+
+    fn user_of(&self, state: &State, connection: ConnectionId) -> Option<Arc<str>> {
+        // Handlers may have said later who it is.
+        let known_later = || self.gateway.user_of(connection);
+        state.user.clone().or_else(known_later)
+    }
+
+    /// Lets the site be asked, which answers later. `what`: the channel, and what is to be published in it.
+    fn ask(
+        &self,
+        rule: &ChannelRule,
+        (channel, text): (&str, Option<&str>),
+        state: &State,
+        connection: ConnectionId,
+        id: Option<&Id>,
+    ) -> Result<(), Denied> {
+        let wanted = Wanted {
+            connection,
+            kind: state.kind,
+            id: id.cloned(),
+            channel: channel.to_owned(),
+            user: self.user_of(state, connection),
+            text: text.map(ToOwned::to_owned),
+            rule: rule.clone(),
+        };
+        asking::ask(&self.gateway, &self.auth, wanted).map_err(Denied::Gateway)
     }
 
     fn to_outlet(
@@ -388,6 +422,7 @@ impl Handler for WorkerHandler {
             user,
             expires_at,
             ticket,
+            ..
         } = identity;
         let watch = |ticket| self.auth.watch(&ticket, hub_id(connection.id()));
         let mut state = State {

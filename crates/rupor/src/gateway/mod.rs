@@ -11,6 +11,7 @@
 //! [`Admission`] for who is let in.
 
 mod admission;
+mod asking;
 mod clock;
 mod close;
 mod conversation;

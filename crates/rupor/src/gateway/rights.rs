@@ -1,10 +1,13 @@
-//! What a connection may do in a channel: the rules, the token that one of them asks for, and how a refusal is told.
+//! What a connection may do in a channel: the rules, what one of them asks for (a token, the site), and how a refusal is
+//! told.
 //!
 //! A refusal names its rule and where that was written: always in the log, and to the client where
 //! [`Settings::explain`](super::Settings) says so.
 
+use super::close::FORBIDDEN;
 use super::rules::{Decision, Right, decide, matches};
-use super::{Gateway, Settings};
+use super::{Gateway, PublishError, Settings};
+use crate::auth::webhook::{Asker, MayQuestion};
 use crate::auth::{Auth, ChannelGrant};
 use crate::config::{ChannelRule, Who};
 use crate::log;
@@ -29,29 +32,114 @@ pub(super) struct Wish<'a> {
 #[derive(Debug)]
 pub(super) struct Forbidden(pub(super) String);
 
-/// Whether the rules and the token allow it.
-pub(super) fn check(gateway: &Gateway, auth: &Auth, wish: Wish<'_>) -> Result<(), Forbidden> {
+/// Why what the site was asked about is not done.
+#[derive(Debug)]
+pub(super) enum Denied {
+    /// It may not.
+    Forbidden(Forbidden),
+    /// The site did not say. The text is for the client.
+    Unavailable(String),
+}
+
+impl Denied {
+    /// A word for programs.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Forbidden(_) => FORBIDDEN.name,
+            Self::Unavailable(_) => PublishError::Unavailable.code(),
+        }
+    }
+
+    /// What the client is told.
+    pub(super) fn text(self) -> String {
+        match self {
+            Self::Forbidden(forbidden) => forbidden.0,
+            Self::Unavailable(text) => text,
+        }
+    }
+}
+
+/// Whether the rules and the token allow it: `Some`: if the site does, which this rule asks.
+pub(super) fn check<'g>(
+    gateway: &'g Gateway,
+    auth: &Auth,
+    wish: Wish<'_>,
+) -> Result<Option<&'g ChannelRule>, Forbidden> {
     let settings = gateway.settings();
-    let user = wish.user;
-    let (rule, why) = match decide(&settings.channels, wish.right, wish.channel, user) {
-        Decision::Allowed => return Ok(()),
+    let (rule, why) = match decide(&settings.channels, wish.right, wish.channel, wish.user) {
+        Decision::Allowed => return Ok(None),
+        Decision::Webhook(rule) => return Ok(Some(rule)),
         Decision::Refused(rule) => (rule, None),
         Decision::Token(rule) => match by_token(auth, wish) {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(None),
             Err(why) => (Some(rule), Some(why)),
         },
     };
+    Err(forbid(gateway, rule, wish, why))
+}
+
+/// Asks the site, as a rule says. `message`: what is to be published.
+pub(super) async fn ask(
+    gateway: &Gateway,
+    asker: &Asker,
+    rule: &ChannelRule,
+    wish: Wish<'_>,
+    message: Option<&str>,
+) -> Result<(), Denied> {
+    let question = MayQuestion {
+        ask: wish.right.name(),
+        channel: wish.channel,
+        user: wish.user,
+        message,
+    };
+    let right = wish.right.name();
+    let (failed, why) = match asker.may(&question).await {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(reason)) if reason.is_empty() => (false, "the site does not allow it".to_owned()),
+        Ok(Err(reason)) => (false, format!("the site does not allow it: {reason}")),
+        Err(error) => (error.is_failure(), error.to_string()),
+    };
+    let why = format!("{right} = \"webhook\", and {why}");
+    if !failed {
+        return Err(Denied::Forbidden(forbid(
+            gateway,
+            Some(rule),
+            wish,
+            Some(why),
+        )));
+    }
+    let reason = reason(Some(rule), wish, Some(why));
+    log_refusal(wish, &reason);
+    let mut text = "the site cannot be asked now; nothing was done".to_owned();
+    if gateway.settings().explain {
+        // Writing into a String does not fail.
+        let _ = write!(text, ": {reason}");
+    }
+    Err(Denied::Unavailable(text))
+}
+
+/// Counts and logs that it may not.
+pub(super) fn forbid(
+    gateway: &Gateway,
+    rule: Option<&ChannelRule>,
+    wish: Wish<'_>,
+    why: Option<String>,
+) -> Forbidden {
     gateway.count_forbidden(wish.right);
     let reason = reason(rule, wish, why);
+    log_refusal(wish, &reason);
+    Forbidden(told(gateway.settings(), wish.right, &reason))
+}
+
+fn log_refusal(wish: Wish<'_>, reason: &str) {
     REFUSALS.log(|| {
         format!(
             "{} of channel {} by user {} is refused: {reason}",
             wish.right.name(),
             log::peer(wish.channel),
-            user.map_or_else(|| "(nobody)".to_owned(), log::peer),
+            wish.user.map_or_else(|| "(nobody)".to_owned(), log::peer),
         )
     });
-    Err(Forbidden(told(settings, wish.right, &reason)))
 }
 
 /// What the client is told.

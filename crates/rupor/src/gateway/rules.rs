@@ -21,6 +21,8 @@ pub(crate) enum Decision<'r> {
     Allowed,
     /// It may, with a token.
     Token(&'r ChannelRule),
+    /// It may, if the site says so.
+    Webhook(&'r ChannelRule),
     /// It may not, by this rule; `None`: no rule is about the channel.
     Refused(Option<&'r ChannelRule>),
 }
@@ -38,6 +40,7 @@ pub(crate) fn decide<'r>(
     match (right.who(rule), user) {
         (Who::Anyone, _) | (Who::Users, Some(_)) => Decision::Allowed,
         (Who::Token, _) => Decision::Token(rule),
+        (Who::Webhook, _) => Decision::Webhook(rule),
         (Who::Users, None) | (Who::Nobody, _) => Decision::Refused(Some(rule)),
     }
 }

@@ -17,7 +17,7 @@ mod chat;
 mod echo;
 mod php;
 mod refused;
-mod request;
+pub(crate) mod request;
 mod routes;
 
 pub(crate) use calls::{Calls, Counts as CallCounts, Running as CallsRunning};

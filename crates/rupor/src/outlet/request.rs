@@ -6,7 +6,7 @@ use serde::ser::{Serialize, SerializeSeq as _, Serializer};
 
 /// Its fields.
 #[derive(serde::Serialize)]
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     target: &'a str,
     headers: Headers<'a>,
     remote: String,
@@ -29,7 +29,7 @@ impl Serialize for Headers<'_> {
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn of(request: &'a UpgradeRequest) -> Self {
+    pub(crate) fn of(request: &'a UpgradeRequest) -> Self {
         Self {
             target: &request.target,
             headers: Headers(&request.headers),

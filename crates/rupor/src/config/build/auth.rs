@@ -5,7 +5,7 @@ use crate::auth::key::{KeyError, VerifyingKey};
 use crate::config::error::{ConfigError, Problem};
 use crate::config::source::Table;
 use crate::config::types::{Auth, Jwt, JwtAlgorithm, JwtKey, JwtSources, Way};
-use crate::config::{Secret, parse, session, signed_url};
+use crate::config::{Secret, auth_webhook, parse, session, signed_url};
 use std::time::Duration;
 
 /// Largest difference of clocks that can be tolerated.
@@ -33,6 +33,7 @@ pub(super) fn auth(values: &Values<'_>, for_channels: bool) -> Result<Auth, Conf
         ("jwt", Way::Jwt),
         ("signed", Way::SignedUrl),
         ("session", Way::Session),
+        ("webhook", Way::Webhook),
         ("guest", Way::Guest),
         ("none", Way::None),
     ];
@@ -40,6 +41,7 @@ pub(super) fn auth(values: &Values<'_>, for_channels: bool) -> Result<Auth, Conf
     let keys = values.tables("jwt");
     let signed_url_key = signed_url::key(values)?;
     let session = session::session(values)?;
+    let webhook = auth_webhook::auth_webhook(values)?;
     if ways.is_empty() && !keys.is_empty() {
         ways.push(Way::Jwt);
     }
@@ -50,6 +52,7 @@ pub(super) fn auth(values: &Values<'_>, for_channels: bool) -> Result<Auth, Conf
         Way::Jwt => !keys.is_empty(),
         Way::SignedUrl => signed_url_key.is_some(),
         Way::Session => session.is_some(),
+        Way::Webhook => webhook.is_some(),
         Way::Guest | Way::None => true,
     })?;
     if session.is_some() && !ways.contains(&Way::Session) {
@@ -69,6 +72,7 @@ pub(super) fn auth(values: &Values<'_>, for_channels: bool) -> Result<Auth, Conf
         jwt: keys.first().map(|_| jwt(values, keys)).transpose()?,
         signed_url_key,
         session,
+        webhook,
         ways,
     })
 }
@@ -93,6 +97,10 @@ fn check_ways(ways: &[Way], is_set_up: impl Fn(Way) -> bool) -> Result<(), Confi
             Way::Session if !is_set_up(*way) => {
                 let what = "auth = \"session\", and nothing says where sessions lie";
                 return conflict(what, "give --session-files FOLDER, or RUPOR_SESSION_REDIS");
+            }
+            Way::Webhook if !is_set_up(*way) => {
+                let what = "auth = \"webhook\", and nothing says where the site is asked";
+                return conflict(what, "give --auth-webhook-url URL");
             }
             _ => {}
         }

@@ -22,20 +22,25 @@ pub(super) fn rules(mode: Mode, values: &Values<'_>) -> Result<Vec<ChannelRule>,
 
 /// Whether a rule looks at tokens.
 pub(super) fn ask_tokens(rules: &[ChannelRule]) -> bool {
-    let asks = |rule: &ChannelRule| rule.subscribe == Who::Token || rule.publish == Who::Token;
-    rules.iter().any(asks)
+    rules.iter().any(|rule| asks(rule, Who::Token))
+}
+
+fn asks(rule: &ChannelRule, who: Who) -> bool {
+    rule.subscribe == who || rule.publish == who
 }
 
 /// Whether there is what the rules look for.
 pub(super) fn check(values: &Values<'_>, config: &Config) -> Result<(), ConfigError> {
-    if config.auth.jwt.is_some() {
-        return Ok(());
-    }
     let tables = values.tables("channel").iter().zip(&config.channels);
     for (table, rule) in tables {
-        if ask_tokens(std::slice::from_ref(rule)) {
+        if config.auth.jwt.is_none() && asks(rule, Who::Token) {
             let what = "this rule asks for a token, and there is no key that verifies it";
             let fix = "give one: [[jwt]] in rupor.toml or --jwt algorithm=HS256,key_file=FILE";
+            return Err(Problem::new(what, fix).at(&table.origin));
+        }
+        if config.auth.webhook.is_none() && asks(rule, Who::Webhook) {
+            let what = "this rule asks the site, and nothing says where";
+            let fix = "give an address: [auth_webhook] in rupor.toml or --auth-webhook-url URL";
             return Err(Problem::new(what, fix).at(&table.origin));
         }
     }
@@ -50,6 +55,7 @@ fn rule(table: &Table) -> Result<ChannelRule, ConfigError> {
                 ("anyone", Who::Anyone),
                 ("users", Who::Users),
                 ("token", Who::Token),
+                ("webhook", Who::Webhook),
                 ("nobody", Who::Nobody),
             ];
             parse::choice(text, &choices)
