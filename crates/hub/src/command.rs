@@ -73,7 +73,7 @@ pub struct Publication {
 }
 
 /// Whom a publication or a disconnect is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// All connections of one user.
     User(Arc<str>),

@@ -132,6 +132,18 @@ impl Hub {
             .map_or(0, |channel| channel.members.len())
     }
 
+    /// Whether a publication for this target would reach anybody now; also true of one that would be refused.
+    #[must_use]
+    pub fn is_heard(&self, target: &Target) -> bool {
+        if self.check_target(target).is_err() {
+            return true;
+        }
+        match target {
+            Target::All => !self.connections.is_empty(),
+            named => !self.connections_of(named).is_empty(),
+        }
+    }
+
     /// Who a connection is; `None` also when there is no such connection.
     #[must_use]
     pub fn user_of(&self, connection: ConnectionId) -> Option<&Arc<str>> {

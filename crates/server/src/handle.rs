@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rupor_proto::{CloseCode, Frame};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::error::InboxFull;
 use crate::id::{ConnectionId, WorkerId};
-use crate::inbox::{self, Command, End, Inbox};
+use crate::inbox::{self, Command, End, Inbox, Mark};
 use crate::slow::SlowPolicy;
 use crate::stats::{Counters, Stats};
 use crate::topic::Topic;
@@ -164,6 +164,21 @@ impl Handle {
     /// [`InboxFull`]: one of the workers has no room for its part; nothing was queued anywhere.
     pub fn submit(&self, commands: Vec<(WorkerId, Command)>) -> Result<(), InboxFull> {
         inbox::submit(&self.shared.inboxes, commands)
+    }
+
+    /// Waits until what was submitted before is written, as far as the system takes it; what it does
+    /// not take waits in the backlogs of those who read slowly. Workers that have ended never say so.
+    ///
+    /// # Errors
+    /// [`InboxFull`]: a worker is behind.
+    pub async fn written(&self) -> Result<(), InboxFull> {
+        let (sender, mut receiver) = mpsc::channel(1);
+        let mark = |worker| (worker, Command::Mark(Mark(sender.clone())));
+        self.submit(WorkerId::all(self.workers()).map(mark).collect())?;
+        drop(sender);
+        // Nobody sends: it ends when the last mark is dropped.
+        receiver.recv().await;
+        Ok(())
     }
 
     /// How many workers there are.

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rupor_proto::{CloseCode, Frame};
+use tokio::sync::mpsc;
 
 use crate::error::InboxFull;
 use crate::id::{ConnectionId, WorkerId};
@@ -61,7 +62,15 @@ pub enum Command {
         /// The reason, cut to the 123 bytes that a close frame has room for.
         reason: String,
     },
+    /// Dropped when what was asked before it is written, as far as the system takes it.
+    Mark(Mark),
 }
+
+/// Tells [`Handle::written`](crate::Handle::written), by being dropped, how far a worker is.
+#[derive(Debug, Clone)]
+pub struct Mark(
+    #[expect(dead_code, reason = "it is there to be dropped")] pub(crate) mpsc::Sender<()>,
+);
 
 /// The end that is asked of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -52,7 +52,7 @@ pub use error::{InboxFull, SendError, StartError, TlsError};
 pub use handle::Handle;
 pub use handler::{Connection, Handler};
 pub use id::{ConnectionId, NotAConnectionId, WORKERS_MAX, WorkerId};
-pub use inbox::Command;
+pub use inbox::{Command, Mark};
 pub use limits::{LimitRow, Limits};
 pub use opening::{AddressRange, ClientAddress, NotAnAddressRange, RemoteAddr, RequestBody, Tls};
 pub use server::{Running, Server};

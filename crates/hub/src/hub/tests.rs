@@ -380,6 +380,35 @@ fn a_cookie_over_its_limits_opens_but_is_not_found() {
 }
 
 #[test]
+fn what_would_reach_somebody_is_heard_and_what_would_be_refused_too() {
+    let mut bench = Bench::with(Limits {
+        users_per_publication_max: 2,
+        ..Limits::default()
+    });
+    assert!(!bench.hub.is_heard(&Target::All));
+    bench.open(1, PLAIN, "anna").unwrap();
+    bench.subscribe(1, "news").unwrap();
+    let users = |names: &[&str]| Target::Users(names.iter().map(|name| Arc::from(*name)).collect());
+    for (target, heard) in [
+        (Target::All, true),
+        (Target::User("anna".into()), true),
+        (Target::User("berta".into()), false),
+        (Target::User("".into()), true),
+        (users(&["berta", "anna"]), true),
+        (users(&["berta"]), false),
+        (users(&["berta", "berta", "berta"]), true),
+        (Target::Channel("news".into()), true),
+        (Target::Channel("sport".into()), false),
+        (Target::Channel("not a name".into()), true),
+        (Target::Connection(ConnectionId(1)), true),
+        (Target::Connection(ConnectionId(2)), false),
+        (Target::Cookie("c".into()), false),
+    ] {
+        assert_eq!(bench.hub.is_heard(&target), heard, "{target:?}");
+    }
+}
+
+#[test]
 fn names_are_shared_not_copied() {
     let mut bench = Bench::new();
     for connection in 1..=2 {

@@ -227,6 +227,20 @@ impl Gateway {
         }
     }
 
+    /// Whether a publication for this target would reach anybody now; also true of one that would be refused.
+    pub(crate) fn is_heard(&self, target: &Target) -> bool {
+        self.hub().is_heard(target)
+    }
+
+    /// Waits until what was published before is written to those who read it, as far as the system takes it.
+    ///
+    /// # Errors
+    /// A full inbox, or the server does not run yet.
+    pub(crate) async fn written(&self) -> Result<(), PublishError> {
+        let server = self.server.get().ok_or(PublishError::Unavailable)?;
+        server.written().await.map_err(|_| PublishError::Overloaded)
+    }
+
     /// What there is now, and what there was since the start.
     pub(crate) fn counts(&self) -> Counts {
         let hub = self.hub().counts();

@@ -13,6 +13,7 @@ use super::timers::Timers;
 use super::topics::Topics;
 use crate::handle::Handle;
 use crate::id::WorkerId;
+use crate::inbox::Mark;
 use crate::limits::Limits;
 use crate::stats::{WorkerCounters, add};
 
@@ -37,6 +38,8 @@ pub(crate) struct Context {
     pub(crate) dirty: Vec<u32>,
     /// Connections to be read again in the next turn.
     pub(crate) again: Vec<u32>,
+    /// Dropped when `dirty` is flushed.
+    pub(crate) marks: Vec<Mark>,
     #[expect(
         clippy::vec_box,
         reason = "the boxes are what is spared: connections own one each"
@@ -77,6 +80,7 @@ impl Context {
             deflate: DeflatePool::new(),
             dirty: Vec::new(),
             again: Vec::new(),
+            marks: Vec::new(),
             spare: Vec::new(),
             tally: Tally::default(),
         }

@@ -247,6 +247,7 @@ impl<H: Handler, T: Transport> Core<H, T> {
                 }
             }
             Command::Close { id, code, reason } => self.close(id, code, &reason),
+            Command::Mark(mark) => context.marks.push(mark),
         }
     }
 
@@ -265,6 +266,7 @@ impl<H: Handler, T: Transport> Core<H, T> {
         self.run_drain();
         self.run_timers();
         self.flush_dirty();
+        self.context.marks.clear();
         self.keep_budget();
         // The last message for many may be large, and the next turn far away.
         self.context.deflate.forget_shared();

@@ -12,6 +12,22 @@ fn send(peer: &Peer, words: usize, word: &str) -> Vec<Command> {
 }
 
 #[test]
+fn a_mark_is_dropped_when_what_stands_before_it_is_written() {
+    let mut sim = Sim::new(Sim::quiet());
+    let mut peer = sim.open("");
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+    let mark = Command::Mark(crate::inbox::Mark(sender));
+    assert!(!receiver.is_closed());
+    sim.command(send(&peer, 2, "sent").into_iter().chain([mark]));
+    assert_eq!(peer.heard(), ["sent", "sent"]);
+    let ended = receiver.try_recv();
+    assert_eq!(
+        ended,
+        Err(tokio::sync::mpsc::error::TryRecvError::Disconnected)
+    );
+}
+
+#[test]
 fn backlog_holds_its_frames_and_not_one_more() {
     let mut sim = Sim::new(Limits {
         backlog_frames_max: 10,
