@@ -3,6 +3,7 @@
 use super::bench::{self, BenchArgs};
 use super::connect::ConnectArgs;
 use super::doctor::{self, DoctorArgs};
+use super::outbox::OutboxArgs;
 use super::publish::PublishArgs;
 use crate::config::Mode;
 use crate::config::options::{self, Default, Definition, Shape};
@@ -82,6 +83,8 @@ pub(crate) fn command() -> Command {
     let bench = BenchArgs::augment_args(Command::new("bench"))
         .about("Measures a WebSocket server: messages per second, latency, CPU and memory")
         .long_about(bench::ABOUT);
+    let outbox = OutboxArgs::augment_args(Command::new("outbox"))
+        .about("Prints the SQL that makes the table of [outbox]");
     Command::new("rupor")
         .about(ABOUT)
         .version(env!("CARGO_PKG_VERSION"))
@@ -89,7 +92,9 @@ pub(crate) fn command() -> Command {
         .term_width(HELP_COLUMNS)
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommands([demo, serve, echo, publish, connect, bench, check, doctor])
+        .subcommands([
+            demo, serve, echo, publish, connect, bench, outbox, check, doctor,
+        ])
 }
 
 fn with_file(command: Command) -> Command {

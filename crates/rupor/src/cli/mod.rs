@@ -12,7 +12,9 @@ pub(crate) mod connect;
 mod descriptors;
 pub(crate) mod doctor;
 mod echo;
+pub(crate) mod outbox;
 pub(crate) mod publish;
+mod servers;
 mod signals;
 mod site;
 mod start;
@@ -51,6 +53,7 @@ pub(crate) fn run() -> ExitCode {
         "publish" => from_matches(matches, publish::run),
         "connect" => from_matches(matches, connect::run),
         "bench" => from_matches(matches, bench::run),
+        "outbox" => from_matches(matches, outbox::run),
         "check" => check(matches),
         "doctor" => from_matches(matches, |arguments| {
             doctor::run(&arguments, configuration(Mode::Serve, matches))
@@ -120,6 +123,14 @@ fn check(matches: &ArgMatches) -> ExitCode {
 fn refuse(error: &dyn fmt::Display) -> ExitCode {
     say(&format!("rupor: {error}"));
     ExitCode::from(EXIT_USAGE)
+}
+
+/// Text on standard output that somebody asked for. It is lost when nobody reads.
+fn print(text: &str) {
+    let mut output = std::io::stdout().lock();
+    let _ = output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush());
 }
 
 /// A line on standard output, for people and scripts: what is listened on. It is lost when nobody reads, which is no

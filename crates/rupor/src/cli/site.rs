@@ -1,15 +1,16 @@
 //! The wiring of `demo` and `serve`: gateway, server, HTTP and line inlets around one another.
 
+use super::servers::{Servers, ServersRunning};
 use super::start::Failure;
 use crate::auth::Auth;
 use crate::auth::api_key::ApiKey;
 use crate::auth::origin::{Hosts, Origins};
 use crate::auth::probe::Probes;
-use crate::config::{Config, InletAddress, Mode, RedisConfig, Secret};
+use crate::config::{Config, InletAddress, Mode, Secret};
 use crate::demo::{Examples, Lack};
 use crate::gateway::{Admission, Gateway, Settings, WorkerHandler};
 use crate::inlet::listener::Inlet;
-use crate::inlet::{http, lines, redis};
+use crate::inlet::{http, lines};
 use crate::outlet::{CallsRunning, PhpRunning};
 use crate::pages::DemoPage;
 use crate::{metrics, pages};
@@ -36,8 +37,8 @@ pub(super) struct Site {
     stop: watch::Sender<bool>,
     /// Ends when the inlets have.
     lines: JoinHandle<std::io::Result<()>>,
-    /// Ends when what had come from Redis is published.
-    redis: Option<JoinHandle<()>>,
+    /// What comes from servers of the site's.
+    servers: ServersRunning,
     handlers: Handlers,
 }
 
@@ -105,11 +106,7 @@ impl Site {
             Ok(Err(error)) => error!(%error, "the line inlets failed"),
             Err(error) => error!(%error, "the line inlets panicked"),
         }
-        if let Some(redis) = self.redis.take()
-            && let Err(error) = redis.await
-        {
-            error!(%error, "the Redis inlet panicked");
-        }
+        self.servers.ended().await;
     }
 }
 
@@ -134,7 +131,7 @@ pub(super) fn start(
     let inlets = addresses(&opened);
     let (stop, stopping) = watch::channel(false);
     let stats = Arc::new(lines::Stats::default());
-    let from_redis = Redis::new(config)?;
+    let servers = Servers::new(config)?;
 
     let probes = api_key.as_ref().map(|key| Arc::new(Probes::new(key)));
     let admission = Admission::new(Arc::clone(&gateway), Arc::clone(&auth), origins.clone())
@@ -161,9 +158,11 @@ pub(super) fn start(
         gateway: Arc::clone(&gateway),
         auth: Arc::clone(&auth),
         lines: Arc::clone(&stats),
-        redis: Arc::clone(&from_redis.stats),
+        redis: Arc::clone(&servers.redis_stats),
+        postgres: Arc::clone(&servers.postgres_stats),
+        outbox: Arc::clone(&servers.outbox_stats),
     };
-    let http = http.router(&gateway, sources, stopping.clone())?;
+    let http = http.router(&gateway, sources, stopping.clone(), servers.troubles())?;
     let server = super::start::prepare(server, config, tls)?
         .limits(limits)
         .http(http);
@@ -175,7 +174,7 @@ pub(super) fn start(
     };
     let handlers = Handlers::start(&gateway, for_php, runtime);
     begin(&auth, &gateway, runtime);
-    let redis = from_redis.start(&gateway, &stopping, runtime);
+    let servers = servers.start(&gateway, &stopping, runtime);
     let lines = runtime.spawn(lines::serve(opened, gateway, limits, stats, stopping));
     Ok((
         running,
@@ -184,7 +183,7 @@ pub(super) fn start(
             inlets,
             stop,
             lines,
-            redis,
+            servers,
             handlers,
         },
     ))
@@ -199,49 +198,6 @@ fn begin(auth: &Auth, gateway: &Arc<Gateway>, runtime: &Runtime) {
         let gateway = Arc::clone(gateway);
         // Ends with the runtime: there is nothing to be finished.
         runtime.spawn(async move { sessions.look_again(&gateway).await });
-    }
-}
-
-/// What is heard from a Redis, if anything is.
-struct Redis {
-    heard: Option<(::redis::Client, RedisConfig)>,
-    bytes_max: usize,
-    stats: Arc<redis::Stats>,
-}
-
-impl Redis {
-    fn new(config: &Config) -> Result<Self, Failure> {
-        let client = |redis: &RedisConfig| {
-            let url = String::from_utf8_lossy(redis.url.expose());
-            // The configuration has checked it, so this is the second look; the error might show it.
-            let client = ::redis::Client::open(&*url)
-                .map_err(|_| Failure::System(std::io::ErrorKind::InvalidInput.into()))?;
-            Ok((client, redis.clone()))
-        };
-        Ok(Self {
-            heard: config.redis.as_ref().map(client).transpose()?,
-            bytes_max: config.publish_bytes_max,
-            stats: Arc::default(),
-        })
-    }
-
-    fn start(
-        self,
-        gateway: &Arc<Gateway>,
-        stopping: &watch::Receiver<bool>,
-        runtime: &Runtime,
-    ) -> Option<JoinHandle<()>> {
-        let (client, config) = self.heard?;
-        let (gateway, stopping) = (Arc::clone(gateway), stopping.clone());
-        let serve = redis::serve(
-            client,
-            config,
-            gateway,
-            self.bytes_max,
-            self.stats,
-            stopping,
-        );
-        Some(runtime.spawn(serve))
     }
 }
 
@@ -278,6 +234,7 @@ impl Http<'_> {
         gateway: &Arc<Gateway>,
         sources: metrics::Sources,
         stopping: watch::Receiver<bool>,
+        troubles: http::Troubles,
     ) -> Result<Router, Failure> {
         let key = self
             .api_key
@@ -303,7 +260,7 @@ impl Http<'_> {
             _ if self.config.pages => (pages::console_router(), Some(metrics)),
             _ => (Router::new(), Some(metrics)),
         };
-        let api = http::router(Arc::clone(gateway), settings, with_key, stopping);
+        let api = http::router(Arc::clone(gateway), settings, with_key, stopping, troubles);
         let all = open
             .merge(api)
             .fallback(async || (StatusCode::NOT_FOUND, "nothing here\n"));

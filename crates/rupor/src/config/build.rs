@@ -7,7 +7,7 @@ mod channels;
 use super::error::{ConfigError, Problem};
 use super::source::{Layer, Located, Table, Value};
 use super::types::{Auth, Config, LogFormat, Mode, Origins, TlsFiles};
-use super::{Secret, deflate, limits, parse, php, proxies, redis};
+use super::{Secret, deflate, limits, outbox, parse, php, postgres, proxies, redis};
 use std::fs::File;
 use std::io::Read as _;
 use std::num::NonZeroUsize;
@@ -46,6 +46,8 @@ pub(crate) fn config(mode: Mode, layer: &Layer) -> Result<Config, ConfigError> {
         fpm: Vec::new(),
         webhook: Vec::new(),
         redis: redis::redis(&values)?,
+        postgres: postgres::postgres(&values)?,
+        outbox: outbox::outbox(&values)?,
         subprotocols: values.each("subprotocol", parse::subprotocol)?,
         api_key: api_key(mode, &values)?,
         pages: values.optional("pages", parse::switch)?.unwrap_or(false),

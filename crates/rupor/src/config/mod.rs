@@ -4,7 +4,7 @@
 //!
 //! Start at [`load`]: it lays defaults, file, environment and flags over one another ([`source`]) and builds the result
 //! ([`build`]). What options there are is said once, in [`options`], [`deflate`], [`php`], [`calls`], [`redis`],
-//! [`signed_url`], [`session`], [`auth_webhook`] and [`limits`].
+//! [`postgres`], [`outbox`], [`signed_url`], [`session`], [`auth_webhook`] and [`limits`].
 
 mod auth_webhook;
 mod build;
@@ -14,8 +14,10 @@ mod error;
 mod limits;
 pub(crate) mod load;
 pub(crate) mod options;
+mod outbox;
 pub(crate) mod parse;
 mod php;
+mod postgres;
 mod proxies;
 mod redis;
 #[cfg(test)]
@@ -29,6 +31,8 @@ mod types;
 pub(crate) use error::ConfigError;
 
 pub(crate) use auth_webhook::AuthWebhookConfig;
+pub(crate) use outbox::{OutboxConfig, TableName, table as outbox_table};
+pub(crate) use postgres::PostgresConfig;
 pub(crate) use redis::RedisConfig;
 pub(crate) use secret::Secret;
 pub(crate) use session::{Session, SessionPlace};

@@ -1,7 +1,8 @@
 //! The one definition of every option: its key in the file, its flag, its environment variable, its defaults and its
 //! help. The command line, the file reader and the reference pages are all made from [`OPTIONS`],
-//! [`deflate`](super::deflate), [`php`](super::php), [`calls`](super::calls), [`redis`](super::redis),
-//! [`signed_url`](super::signed_url), [`session`](super::session), [`auth_webhook`](super::auth_webhook) and [`limits`](super::limits).
+//! [`deflate`](super::deflate), [`php`](super::php), [`calls`](super::calls), [`redis`](super::redis), [`postgres`](super::postgres),
+//! [`outbox`](super::outbox), [`signed_url`](super::signed_url), [`session`](super::session),
+//! [`auth_webhook`](super::auth_webhook) and [`limits`](super::limits).
 
 use super::types::Mode;
 
@@ -110,6 +111,8 @@ pub(crate) fn general() -> impl Iterator<Item = &'static Definition> {
         .chain(super::php::definitions())
         .chain(super::calls::definitions())
         .chain(super::redis::definitions())
+        .chain(super::postgres::definitions())
+        .chain(super::outbox::definitions())
         .chain(super::signed_url::definitions())
         .chain(super::proxies::definitions())
         .chain(super::session::definitions())

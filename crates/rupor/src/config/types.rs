@@ -1,6 +1,6 @@
 //! The checked configuration, as the rest of the program reads it.
 
-use super::{AuthWebhookConfig, RedisConfig, Secret, Session};
+use super::{AuthWebhookConfig, OutboxConfig, PostgresConfig, RedisConfig, Secret, Session};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -52,6 +52,10 @@ pub(crate) struct Config {
     pub(crate) webhook: Vec<WebhookConfig>,
     /// A Redis whose messages are published; `None`: there is none.
     pub(crate) redis: Option<RedisConfig>,
+    /// A PostgreSQL whose notifications are published; `None`: there is none.
+    pub(crate) postgres: Option<PostgresConfig>,
+    /// A table whose rows are published; `None`: there is none.
+    pub(crate) outbox: Option<OutboxConfig>,
     /// Subprotocols the gateway may select, by preference, besides `rupor.v1`, which it always speaks.
     pub(crate) subprotocols: Vec<String>,
     /// The HTTP API's bearer key; `None`: the API is off.

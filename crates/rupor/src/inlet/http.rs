@@ -6,7 +6,7 @@
 //! | `POST /api/disconnect` | a target, perhaps `code` and `reason` → the same |
 //! | `GET /api/users/{user}` | `{"user":"tester01","online":true,"connections":["…"]}` |
 //! | `GET /api/channels/{channel}` | `{"channel":"news","subscribers":2}` |
-//! | `GET /healthz`, `GET /readyz` | 200, and 503 for the second while the program ends or handlers fail to start |
+//! | `GET /healthz`, `GET /readyz` | 200, and 503 for the second while the program ends or handlers fail to start; it names what is away |
 //!
 //! What is refused gets `{"ok":false,"error":"…","code":"…"}` and in this order: 421 a foreign `Host` ([`only_hosts`]),
 //! 403 a foreign `Origin`, 401 no key or a wrong one, 404 and 405, 415 not JSON by its type, 413 too long, 408 too slow,
@@ -50,6 +50,9 @@ use tokio::time::timeout;
 /// How long a body may take to arrive.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
+/// Says what is not as it should be though the program is ready, for `/readyz`.
+pub(crate) type Troubles = Arc<dyn Fn() -> Vec<&'static str> + Send + Sync>;
+
 /// What the API is made with.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -77,8 +80,9 @@ pub(crate) fn router(
     settings: Settings,
     with_key: Option<Router>,
     stopping: watch::Receiver<bool>,
+    troubles: Troubles,
 ) -> Router {
-    let health = health(Arc::clone(&gateway), stopping);
+    let health = health(Arc::clone(&gateway), stopping, troubles);
     let api = Arc::new(Api { gateway, settings });
     let guard = middleware::from_fn_with_state(Arc::clone(&api), guard::check);
     // A router without routes takes no layer for them.
@@ -99,7 +103,7 @@ pub(crate) fn router(
 }
 
 /// `/healthz` and `/readyz`.
-fn health(gateway: Arc<Gateway>, stopping: watch::Receiver<bool>) -> Router {
+fn health(gateway: Arc<Gateway>, stopping: watch::Receiver<bool>, troubles: Troubles) -> Router {
     let ready = async move || {
         let php = gateway.settings().php.iter();
         let failing: Vec<&str> = php
@@ -107,13 +111,19 @@ fn health(gateway: Arc<Gateway>, stopping: watch::Receiver<bool>) -> Router {
             .map(|php| php.pool())
             .collect();
         if *stopping.borrow() {
-            (StatusCode::SERVICE_UNAVAILABLE, "ending\n".to_owned())
-        } else if failing.is_empty() {
-            (StatusCode::OK, "ready\n".to_owned())
-        } else {
-            let text = format!("handlers fail to start: {}\n", failing.join(" "));
-            (StatusCode::SERVICE_UNAVAILABLE, text)
+            return (StatusCode::SERVICE_UNAVAILABLE, "ending\n".to_owned());
         }
+        if !failing.is_empty() {
+            let text = format!("handlers fail to start: {}\n", failing.join(" "));
+            return (StatusCode::SERVICE_UNAVAILABLE, text);
+        }
+        let troubles = troubles();
+        if troubles.is_empty() {
+            return (StatusCode::OK, "ready\n".to_owned());
+        }
+        // Browsers are served, so nobody should take this program out of service for it.
+        let text = format!("ready, but: {}\n", troubles.join("; "));
+        (StatusCode::OK, text)
     };
     Router::new()
         .route("/healthz", get(async || "ok\n"))

@@ -1,49 +1,32 @@
 //! Messages of a Redis: publish objects on channels of its own, and what Laravel broadcasts.
 //!
-//! One task holds the subscription and puts what comes into a bounded queue; one publishes out of it, in order, and waits
-//! for workers that have too much to do. The queue is there because Redis cuts off whoever reads slowly, and with that
-//! everything is lost; here it is what has no room in [`QUEUE_BYTES_MAX`], and is counted.
+//! One task holds the subscription and [hears](super::heard); another publishes.
 //!
 //! Invariants:
 //! - Redis keeps nothing for who is away: what is published while there is no connection is lost, and the log says so;
-//! - what a message says that is no publication is counted and logged, the log at most once a [`LOG_INTERVAL`];
 //! - no password reaches the log: of the URL only the address is shown.
 //!
-//! What a message says: `message`. What is counted: `stats`. Start at [`serve`].
+//! What a message says: `message`. Start at [`serve`].
 
 mod message;
-mod stats;
 
-pub(crate) use stats::{Counts, Stats};
-
+use super::backoff::Backoff;
+use super::heard::{self, Heard, Stats};
 use crate::config::RedisConfig;
-use crate::gateway::{Gateway, Publish, patience};
+use crate::gateway::Gateway;
 use ::redis::{Client, Msg, RedisError, aio::PubSubSink, aio::PubSubStream};
 use futures_util::StreamExt as _;
-use message::Meaning;
-use stats::Outcome;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
-/// Most bytes of messages that wait to be published; one over it is dropped.
-const QUEUE_BYTES_MAX: u32 = 64 * 1024 * 1024;
-/// What a message costs in the queue beside its bytes: so an empty one is not free.
-const MESSAGE_COST: usize = 256;
-/// The first and the longest wait before Redis is tried again; they double.
-const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// How long connecting and subscribing, or an answer to a ping, may take.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How often a connection is asked whether it is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
-/// At most so often a message that was not published is logged.
-const LOG_INTERVAL: Duration = Duration::from_secs(1);
-
-/// A message and its place in the queue.
-type Queued = (Publish, OwnedSemaphorePermit);
 
 /// Publishes what comes from a Redis until `stop` becomes true (or its sender is gone), and then what had come by then.
 pub(crate) async fn serve(
@@ -54,16 +37,12 @@ pub(crate) async fn serve(
     stats: Arc<Stats>,
     mut stop: watch::Receiver<bool>,
 ) {
-    // Bounded by the permits that each message holds.
-    let (queue, waiting) = mpsc::unbounded_channel();
+    let (heard, waiting) = heard::queue("Redis", bytes_max, &stats);
     let mut inlet = Inlet {
         client,
         config,
-        bytes_max,
-        stats: Arc::clone(&stats),
-        room: Arc::new(Semaphore::new(QUEUE_BYTES_MAX as usize)),
-        queue,
-        log: Quiet::default(),
+        stats,
+        heard,
     };
     let hear = async move {
         tokio::select! {
@@ -73,58 +52,21 @@ pub(crate) async fn serve(
         inlet.stats.connected(false);
         // With the inlet the queue's sender goes, which ends the publishing when the queue is empty.
     };
-    tokio::join!(hear, publish(waiting, &gateway, &stats));
-}
-
-async fn publish(mut waiting: mpsc::UnboundedReceiver<Queued>, gateway: &Gateway, stats: &Stats) {
-    let mut log = Quiet::default();
-    while let Some((publication, _room)) = waiting.recv().await {
-        match patience::publish(gateway, publication).await {
-            Ok(()) => stats.count(Outcome::Published),
-            Err(error) => {
-                stats.count(Outcome::Refused);
-                log.warn(&error);
-            }
-        }
-    }
-}
-
-/// Logs what went wrong with messages, but not each.
-#[derive(Debug, Default)]
-struct Quiet {
-    last: Option<Instant>,
-    unsaid: u64,
-}
-
-impl Quiet {
-    fn warn(&mut self, error: &dyn std::fmt::Display) {
-        if self.last.is_some_and(|last| last.elapsed() < LOG_INTERVAL) {
-            self.unsaid += 1;
-            return;
-        }
-        self.last = Some(Instant::now());
-        let unsaid = std::mem::take(&mut self.unsaid);
-        warn!(%error, unsaid, "a message from Redis was not published");
-    }
+    tokio::join!(hear, waiting.publish(&gateway));
 }
 
 struct Inlet {
     client: Client,
     config: RedisConfig,
-    /// Longest message, in bytes.
-    bytes_max: usize,
     stats: Arc<Stats>,
-    /// Bytes that there is room for in the queue.
-    room: Arc<Semaphore>,
-    queue: mpsc::UnboundedSender<Queued>,
-    log: Quiet,
+    heard: Heard,
 }
 
 impl Inlet {
     /// Subscribes, again and again. Does not end.
     async fn run(&mut self) {
         let address = self.client.get_connection_info().addr().to_string();
-        let mut wait = WAITS.0;
+        let mut backoff = Backoff::new();
         let mut is_told = false;
         loop {
             match self.subscribe().await {
@@ -141,8 +83,8 @@ impl Inlet {
                     );
                     is_told = true;
                     // One that is cut off again and again, because it reads too slowly, has to wait, too.
-                    if since.elapsed() > WAITS.1 {
-                        wait = WAITS.0;
+                    if since.elapsed() > Backoff::LONGEST {
+                        backoff.reset();
                     }
                 }
                 Err(error) => {
@@ -153,8 +95,7 @@ impl Inlet {
                     }
                 }
             }
-            sleep(wait).await;
-            wait = (wait * 2).min(WAITS.1);
+            sleep(backoff.next()).await;
         }
     }
 
@@ -187,41 +128,15 @@ impl Inlet {
         }
     }
 
-    /// Puts one message into the queue.
     fn take(&mut self, message: &Msg) {
-        let payload = message.get_payload_bytes();
-        let cost = payload.len().saturating_add(MESSAGE_COST);
-        if payload.len() > self.bytes_max {
-            self.stats.count(Outcome::TooLong);
-            let limit = self.bytes_max;
-            let length = payload.len();
-            let error = format!("{length} bytes, over limits.publish_bytes_max of {limit}");
-            return self.log.warn(&error);
-        }
-        let meaning = if message.from_pattern() {
-            message::laravel(&self.config, message.get_channel_name(), payload)
-        } else {
-            message::own(payload)
-        };
-        let publication = match meaning {
-            Meaning::Publication(publication) => publication,
-            Meaning::HeardElsewhere => return,
-            Meaning::Wrong(error) => {
-                self.stats.count(Outcome::Wrong);
-                return self.log.warn(&error);
+        let channel = message.get_channel_name();
+        self.heard.take(message.get_payload_bytes(), |payload| {
+            if message.from_pattern() {
+                message::laravel(&self.config, channel, payload)
+            } else {
+                heard::object(payload)
             }
-        };
-        // One that is longer than all the room never fits.
-        let room = u32::try_from(cost)
-            .ok()
-            .and_then(|cost| Arc::clone(&self.room).try_acquire_many_owned(cost).ok());
-        let Some(room) = room else {
-            self.stats.count(Outcome::Dropped);
-            let error = "too many messages wait, because workers have too much to do";
-            return self.log.warn(&error);
-        };
-        // The receiver is there for as long as the sender.
-        let _ = self.queue.send((publication, room));
+        });
     }
 }
 
@@ -235,6 +150,3 @@ async fn until_silent(mut sink: PubSubSink) {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -8,7 +8,7 @@ mod table;
 
 use crate::auth::{Auth, WayCounts, session};
 use crate::gateway::{Counts, Gateway};
-use crate::inlet::{lines, redis};
+use crate::inlet::{heard, lines, outbox};
 use crate::outlet::{CallCounts, PhpCounts};
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
@@ -41,7 +41,11 @@ pub(crate) struct Sources {
     /// The line inlets.
     pub(crate) lines: Arc<lines::Stats>,
     /// The Redis inlet.
-    pub(crate) redis: Arc<redis::Stats>,
+    pub(crate) redis: Arc<heard::Stats>,
+    /// The PostgreSQL inlet.
+    pub(crate) postgres: Arc<heard::Stats>,
+    /// The outbox.
+    pub(crate) outbox: Arc<outbox::Stats>,
 }
 
 /// What was counted, at one moment.
@@ -52,7 +56,9 @@ struct Snapshot {
     ways: WayCounts,
     sessions: session::Counts,
     lines: lines::Counts,
-    redis: redis::Counts,
+    redis: heard::Counts,
+    postgres: heard::Counts,
+    outbox: outbox::Counts,
     /// By pool.
     php: Vec<(String, PhpCounts)>,
     /// By who is called, and pool.
@@ -82,6 +88,8 @@ pub(crate) fn router(sources: Sources) -> Router {
                 .collect(),
             lines: sources.lines.counts(),
             redis: sources.redis.counts(),
+            postgres: sources.postgres.counts(),
+            outbox: sources.outbox.counts(),
             calls: settings
                 .calls
                 .iter()

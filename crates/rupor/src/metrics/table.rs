@@ -392,6 +392,51 @@ pub(super) static METRICS: &[Metric] = &[
         |s| by(&["result"], s.redis.messages.iter().copied()),
     ),
     gauge(
+        "postgres_connected",
+        "Whether PostgreSQL is listened to: 1, or 0",
+        |s| one(u64::from(s.postgres.connected)),
+    ),
+    counter(
+        "postgres_connections_lost",
+        "Connections to PostgreSQL that were lost; what was notified before the next one was not heard",
+        |s| one(s.postgres.lost),
+    ),
+    counter(
+        "postgres_notifications",
+        "Notifications of PostgreSQL, by what became of them: as for Redis",
+        |s| by(&["result"], s.postgres.messages.iter().copied()),
+    ),
+    gauge(
+        "outbox_connected",
+        "Whether there is a connection to the outbox's database: 1, or 0",
+        |s| one(u64::from(s.outbox.connected)),
+    ),
+    gauge(
+        "outbox_reading",
+        "Whether it is this gateway that reads the outbox: 1, or 0",
+        |s| one(u64::from(s.outbox.reading)),
+    ),
+    counter(
+        "outbox_connections_lost",
+        "Connections to the outbox's database that were lost; rows wait in it meanwhile",
+        |s| one(s.outbox.lost),
+    ),
+    counter(
+        "outbox_rows",
+        "Rows of the outbox, by what became of them: published; unheard, because nobody came in time; dead letters, which stay there",
+        |s| by(&["result"], s.outbox.rows.iter().copied()),
+    ),
+    gauge(
+        "outbox_held",
+        "Rows of the outbox that wait for somebody who would hear them",
+        |s| one(s.outbox.held),
+    ),
+    gauge(
+        "outbox_dead_letters",
+        "Dead letters in the outbox, counted up to 10000",
+        |s| one(s.outbox.dead_letters),
+    ),
+    gauge(
         "php_workers",
         "PHP processes that run and are ready, by pool: the path of the first [[application]] rule that they answer by",
         |s| by_pool(s, |php| php.running),

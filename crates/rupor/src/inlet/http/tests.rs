@@ -1,6 +1,6 @@
 //! The API over real sockets, with the real gateway and server behind it.
 
-use super::{Settings, only_hosts, router};
+use super::{Settings, Troubles, only_hosts, router};
 use crate::auth::Auth;
 use crate::auth::api_key::ApiKey;
 use crate::auth::origin::{Hosts, Origins};
@@ -11,6 +11,7 @@ use rupor_testkit::{Client, Response, http};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
 
 const KEY: &str = "Zx9Cv8Bn7Mq6Wl5Ek4Rj3Th2Yg1Uf0Id";
@@ -20,6 +21,8 @@ struct Site {
     running: Running,
     address: SocketAddr,
     stop: watch::Sender<bool>,
+    /// Whether there is something that is not as it should be.
+    troubled: Arc<AtomicBool>,
 }
 
 impl Drop for Site {
@@ -45,9 +48,15 @@ impl Site {
             batch_max: 3,
         };
         let (stop, stopping) = watch::channel(false);
+        let troubled = Arc::new(AtomicBool::new(false));
+        let is_troubled = Arc::clone(&troubled);
+        let troubles: Troubles = Arc::new(move || {
+            let troubled = is_troubled.load(Ordering::Relaxed);
+            troubled.then_some("a test").into_iter().collect()
+        });
         let http = only_hosts(
             hosts,
-            router(Arc::clone(&gateway), settings, None, stopping),
+            router(Arc::clone(&gateway), settings, None, stopping, troubles),
         );
         let admission = Admission::new(Arc::clone(&gateway), Arc::clone(&auth), origins);
         let mut limits = Limits::default();
@@ -67,6 +76,7 @@ impl Site {
             running,
             address,
             stop,
+            troubled,
         }
     }
 
@@ -538,6 +548,10 @@ fn health_needs_no_key_and_readiness_ends_with_the_stop() {
     let site = Site::start();
     let ask = |target| http(site.address, "GET", target, &[], b"").status;
     assert_eq!((ask("/healthz"), ask("/readyz")), (200, 200));
+    site.troubled.store(true, Ordering::Relaxed);
+    let troubled = http(site.address, "GET", "/readyz", &[], b"");
+    assert_eq!(troubled.status, 200);
+    assert_eq!(troubled.body, b"ready, but: a test\n");
     site.stop.send_replace(true);
     assert_eq!((ask("/healthz"), ask("/readyz")), (200, 503));
 }

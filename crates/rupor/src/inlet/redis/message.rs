@@ -1,22 +1,11 @@
 //! What a message of Redis says.
 
 use crate::config::RedisConfig;
-use crate::gateway::{ConnectionId, Publish};
-use crate::inlet::request;
+use crate::gateway::ConnectionId;
+use crate::inlet::heard::{Meaning, object};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-
-/// What it comes to.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
-    /// This.
-    Publication(Publish),
-    /// It is on a channel with publish objects, and came by that subscription, too.
-    HeardElsewhere,
-    /// Nothing; why.
-    Wrong(String),
-}
 
 /// What Laravel's `redis` broadcaster writes. There may be more in it.
 #[derive(Deserialize)]
@@ -42,14 +31,6 @@ struct Object<'a> {
 struct Text<'a> {
     event: &'a str,
     data: Option<&'a RawValue>,
-}
-
-/// A message on a channel with publish objects.
-pub(super) fn own(payload: &[u8]) -> Meaning {
-    match request::publish(payload).outcome {
-        Ok(publication) => Meaning::Publication(publication),
-        Err(error) => Meaning::Wrong(error.to_string()),
-    }
 }
 
 /// The pattern of all channels whose names begin with `prefix`: what means something in a pattern is taken literally.
@@ -81,7 +62,7 @@ pub(super) fn laravel(config: &RedisConfig, redis_channel: &str, payload: &[u8])
         serde_json::from_str::<&str>(socket.get())
             .is_ok_and(|text| text.parse::<ConnectionId>().is_ok())
     };
-    let object = Object {
+    let wanted = Object {
         channel,
         message: Text {
             event: &broadcast.event,
@@ -90,8 +71,8 @@ pub(super) fn laravel(config: &RedisConfig, redis_channel: &str, payload: &[u8])
         exclude: broadcast.socket.filter(is_ours),
     };
     // Read as any other, so that the same rules hold for it.
-    match serde_json::to_vec(&object) {
-        Ok(object) => own(&object),
+    match serde_json::to_vec(&wanted) {
+        Ok(json) => object(&json),
         Err(error) => Meaning::Wrong(error.to_string()),
     }
 }
@@ -113,7 +94,7 @@ mod tests {
     fn a_broadcast_of_laravel_is_a_publication_to_its_channel() {
         let payload =
             br#"{"event":"App\\Events\\A","data":{"n":1.50},"socket":"00000000000000ff","more":1}"#;
-        let expected = own(
+        let expected = object(
             br#"{"channel":"chat","message":{"event":"App\\Events\\A","data":{"n":1.50}},"exclude":"00000000000000ff"}"#,
         );
         assert!(matches!(expected, Meaning::Publication(_)), "{expected:?}");
@@ -122,7 +103,7 @@ mod tests {
 
     #[test]
     fn sockets_of_others_leave_out_nobody() {
-        let expected = own(br#"{"channel":"chat","message":{"event":"e","data":null}}"#);
+        let expected = object(br#"{"channel":"chat","message":{"event":"e","data":null}}"#);
         for payload in [
             r#"{"event":"e"}"#,
             r#"{"event":"e","data":null,"socket":null}"#,
@@ -139,10 +120,10 @@ mod tests {
             let meaning = laravel(&config(), "l_chat", payload.as_bytes());
             assert!(matches!(meaning, Meaning::Wrong(_)), "{payload}");
         }
-        let object = br#"{"all":true,"message":1}"#;
-        let heard = laravel(&config(), "l_own", object);
+        let json = br#"{"all":true,"message":1}"#;
+        let heard = laravel(&config(), "l_own", json);
         assert_eq!(heard, Meaning::HeardElsewhere);
-        assert!(matches!(own(b"nonsense"), Meaning::Wrong(_)));
+        assert!(matches!(object(b"nonsense"), Meaning::Wrong(_)));
     }
 
     #[test]

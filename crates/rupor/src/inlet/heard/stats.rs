@@ -1,4 +1,4 @@
-//! What the Redis inlet counts.
+//! What is counted of what is heard.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -20,7 +20,7 @@ pub(super) enum Outcome {
 /// The labels, in the order of [`Outcome`].
 const LABELS: [&str; 5] = ["published", "wrong", "too_long", "refused", "dropped"];
 
-/// Counters of the Redis inlet.
+/// Counters of one inlet.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
     connected: AtomicBool,
@@ -51,11 +51,11 @@ impl Stats {
         }
     }
 
-    pub(super) fn connected(&self, connected: bool) {
+    pub(in crate::inlet) fn connected(&self, connected: bool) {
         self.connected.store(connected, Ordering::Relaxed);
     }
 
-    pub(super) fn lost(&self) {
+    pub(in crate::inlet) fn lost(&self) {
         self.lost.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -1,0 +1,38 @@
+//! `rupor outbox`: what somebody needs who makes the table.
+
+use crate::config::outbox_table;
+use crate::inlet::outbox::install;
+use clap::{Args, Subcommand};
+use std::process::ExitCode;
+
+/// Arguments of `rupor outbox`.
+#[derive(Debug, Args)]
+pub(crate) struct OutboxArgs {
+    #[command(subcommand)]
+    command: OutboxCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum OutboxCommand {
+    /// Prints the SQL that makes the table, for `psql` or a migration
+    Install(InstallArgs),
+}
+
+#[derive(Debug, Args)]
+struct InstallArgs {
+    /// The table, perhaps with its schema: that of outbox.table
+    #[arg(long, value_name = "TABLE", default_value = "rupor_outbox")]
+    table: String,
+}
+
+/// Runs `rupor outbox`.
+pub(crate) fn run(arguments: OutboxArgs) -> ExitCode {
+    let OutboxCommand::Install(InstallArgs { table }) = arguments.command;
+    match outbox_table(&table) {
+        Ok(table) => {
+            super::print(&install::postgres(&table));
+            ExitCode::SUCCESS
+        }
+        Err(problem) => super::refuse(&format!("--table: {}. Fix: {}", problem.what, problem.fix)),
+    }
+}

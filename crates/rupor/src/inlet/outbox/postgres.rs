@@ -1,0 +1,145 @@
+//! The outbox in PostgreSQL 12 and newer.
+
+use super::row::PUBLICATION_BYTES_MAX;
+use super::{BATCH_BYTES_MAX, DEAD_LETTERS_MAX, Drain, Failed, Row, Settled, Table};
+use crate::config::OutboxConfig;
+use crate::inlet::postgres::session::{Client, Session, quoted};
+use tokio::sync::Notify;
+use tokio_postgres::types::{ToSql, Type};
+
+/// The upper half of the lock's number, `rupo`; the lower is the table's own.
+const LOCK: i64 = 0x7275_706f;
+
+/// Reads the table until the program ends.
+pub(super) async fn run(
+    config: &OutboxConfig,
+    address: &str,
+    drain: &mut Drain,
+) -> Result<(), Failed> {
+    let mut session = Session::open(&config.server).await?;
+    let wake = &Notify::new();
+    let name = config.table.as_str();
+    // If this machine is gone, its lock should not stay for hours.
+    let begin = format!(
+        "SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; LISTEN {}",
+        quoted(name)
+    );
+    let wake_up = |_: &str| wake.notify_one();
+    session
+        .drive(wake_up, |client| async move {
+            client.run(&begin).await?;
+            drain.run(&PgTable::new(client, wake, name), address).await
+        })
+        .await
+}
+
+/// The table, by one connection.
+struct PgTable<'a> {
+    client: &'a Client,
+    wake: &'a Notify,
+    /// In quotes.
+    name: String,
+}
+
+impl<'a> PgTable<'a> {
+    fn new(client: &'a Client, wake: &'a Notify, name: &str) -> Self {
+        let parts: Vec<_> = name.split('.').map(quoted).collect();
+        Self {
+            client,
+            wake,
+            name: parts.join("."),
+        }
+    }
+}
+
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+impl Table for PgTable<'_> {
+    async fn lead(&self) -> Result<bool, Failed> {
+        let name = &self.name;
+        // Its number is that of the table, so it is the table's whatever it is called.
+        let lock = format!(
+            "SELECT pg_try_advisory_lock(({LOCK}::bigint << 32) | '{name}'::regclass::oid::bigint)"
+        );
+        let rows = self.client.query(&lock, &[]).await?;
+        let first = rows.first().map(|row| row.try_get(0)).transpose()?;
+        Ok(first.unwrap_or(false))
+    }
+
+    async fn ids(&self, most: usize) -> Result<Vec<i64>, Failed> {
+        let name = &self.name;
+        let query = format!("SELECT id FROM {name} WHERE error IS NULL ORDER BY id LIMIT $1");
+        let most = number(most);
+        let rows = self.client.query(&query, &[(&most, Type::INT8)]).await?;
+        let ids = rows.into_iter().map(|row| row.try_get(0));
+        Ok(ids.collect::<Result<_, _>>()?)
+    }
+
+    async fn rows(&self, ids: &[i64], payload_bytes_max: usize) -> Result<Vec<Row>, Failed> {
+        let (name, some) = (&self.name, PUBLICATION_BYTES_MAX + 1);
+        // As bytes, because a database in SQL_ASCII may hold what is not UTF-8.
+        let query = format!(
+            "SELECT id, CASE WHEN bytes <= $2 THEN convert_to(payload, 'UTF8') END, bytes, convert_to(left(publication, {some}), 'UTF8') \
+             FROM (SELECT id, payload, publication, octet_length(payload)::bigint AS bytes, \
+                          sum(octet_length(payload)) OVER (ORDER BY id) AS total \
+                   FROM {name} WHERE id = ANY ($1) AND error IS NULL) AS claimed \
+             WHERE total - bytes < $3 ORDER BY id"
+        );
+        let (longest, most) = (number(payload_bytes_max), number(BATCH_BYTES_MAX));
+        let given: [(&(dyn ToSql + Sync), Type); 3] = [
+            (&ids, Type::INT8_ARRAY),
+            (&longest, Type::INT8),
+            (&most, Type::INT8),
+        ];
+        let mut read = Vec::with_capacity(ids.len());
+        for row in self.client.query(&query, &given).await? {
+            read.push(Row {
+                id: row.try_get(0)?,
+                payload: row.try_get(1)?,
+                payload_bytes: row.try_get(2)?,
+                publication: row.try_get(3)?,
+            });
+        }
+        Ok(read)
+    }
+
+    async fn settle(&self, settled: &Settled) -> Result<(), Failed> {
+        let name = &self.name;
+        let query = format!(
+            "WITH done AS (DELETE FROM {name} WHERE id = ANY ($1)) \
+             UPDATE {name} AS outbox SET error = wrong.error FROM unnest($2, $3) AS wrong (id, error) WHERE outbox.id = wrong.id"
+        );
+        let wrong = settled.dead.iter();
+        // PostgreSQL has no text with a zero in it; a field's name in JSON may have one.
+        let (ids, errors): (Vec<i64>, Vec<String>) = wrong
+            .map(|(id, wrong)| (*id, wrong.0.replace('\0', "\u{fffd}")))
+            .unzip();
+        self.client
+            .query(
+                &query,
+                &[
+                    (&settled.done(), Type::INT8_ARRAY),
+                    (&ids, Type::INT8_ARRAY),
+                    (&errors, Type::TEXT_ARRAY),
+                ],
+            )
+            .await?;
+        Ok(())
+    }
+
+    async fn dead_letters(&self) -> Result<u64, Failed> {
+        let name = &self.name;
+        let query = format!(
+            "SELECT count(*) FROM (SELECT FROM {name} WHERE error IS NOT NULL LIMIT {DEAD_LETTERS_MAX}) AS dead"
+        );
+        let rows = self.client.query(&query, &[]).await?;
+        let count: Option<i64> = rows.first().map(|row| row.try_get(0)).transpose()?;
+        Ok(count.and_then(|count| count.try_into().ok()).unwrap_or(0))
+    }
+
+    async fn woken(&self) {
+        self.wake.notified().await;
+    }
+}

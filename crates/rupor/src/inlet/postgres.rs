@@ -1,0 +1,117 @@
+//! Notifications of PostgreSQL: `NOTIFY rupor, '{"user":"tester01","message":"test"}'`.
+//!
+//! A notification is sent when the transaction that wrote it is committed, and to those only who listen at that moment. One
+//! task holds the connection and [hears](super::heard); another publishes: PostgreSQL keeps notifications for who reads
+//! slowly, and when there is no room for more, every `NOTIFY` of the site fails.
+//!
+//! Invariant: what is notified while there is no connection is lost, and the log says so. What must not be lost goes
+//! through the [outbox](super::outbox).
+//!
+//! The connection itself, which the outbox has such a one of, too: `session`. Start at [`serve`].
+
+pub(super) mod session;
+
+use super::backoff::Backoff;
+use super::heard::{self, Heard, Stats};
+use crate::config::PostgresConfig;
+use crate::gateway::Gateway;
+use session::{Failed, Session, quoted};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+
+/// How often a connection is asked whether it is still there.
+const PING_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Publishes what PostgreSQL notifies of until `stop` becomes true (or its sender is gone), and then what had come by then.
+pub(crate) async fn serve(
+    config: PostgresConfig,
+    gateway: Arc<Gateway>,
+    bytes_max: usize,
+    stats: Arc<Stats>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let (heard, waiting) = heard::queue("PostgreSQL", bytes_max, &stats);
+    let mut inlet = Inlet {
+        config,
+        stats,
+        heard,
+    };
+    let hear = async move {
+        tokio::select! {
+            () = inlet.run() => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+        inlet.stats.connected(false);
+        // With the inlet the queue's sender goes, which ends the publishing when the queue is empty.
+    };
+    tokio::join!(hear, waiting.publish(&gateway));
+}
+
+struct Inlet {
+    config: PostgresConfig,
+    stats: Arc<Stats>,
+    heard: Heard,
+}
+
+impl Inlet {
+    /// Listens, again and again. Does not end.
+    async fn run(&mut self) {
+        let address = session::address(&self.config.server);
+        let mut backoff = Backoff::new();
+        let mut is_told = false;
+        loop {
+            let since = Instant::now();
+            let error = self.listen(&address).await;
+            if self.stats.counts().connected {
+                self.stats.connected(false);
+                self.stats.lost();
+                warn!(
+                    %address, %error,
+                    "the connection to PostgreSQL is lost, and is tried again; what is notified meanwhile is lost: use the outbox for what must arrive"
+                );
+                is_told = true;
+                // One that ends again and again has to wait, too.
+                if since.elapsed() > Backoff::LONGEST {
+                    backoff.reset();
+                }
+            } else if !is_told {
+                // Once, not every five seconds: what is told stays true until the line that it is listened to.
+                warn!(%address, %error, "PostgreSQL cannot be listened to, and is tried again");
+                is_told = true;
+            }
+            sleep(backoff.next()).await;
+        }
+    }
+
+    /// Listens until it fails; why it did.
+    async fn listen(&mut self, address: &str) -> Failed {
+        let mut session = match Session::open(&self.config.server).await {
+            Ok(session) => session,
+            Err(failed) => return failed,
+        };
+        let channels = self.config.channels.iter();
+        let listen: String = channels
+            .map(|channel| format!("LISTEN {};", quoted(channel)))
+            .collect();
+        let stats = Arc::clone(&self.stats);
+        let heard = &mut self.heard;
+        let hear = |payload: &str| heard.take(payload.as_bytes(), heard::object);
+        let listen = session.drive(hear, |client| async move {
+            client.run(&listen).await?;
+            info!(%address, "listening to PostgreSQL");
+            stats.connected(true);
+            loop {
+                sleep(PING_INTERVAL).await;
+                client.run("").await?;
+            }
+        });
+        let ended: Result<Infallible, Failed> = listen.await;
+        match ended {
+            Err(failed) => failed,
+        }
+    }
+}
