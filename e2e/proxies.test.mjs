@@ -2,11 +2,13 @@
 // silent connections and at a reload. All of 127.0.0.0/8 is this machine: proxies connect from 127.0.0.1, clients have another address.
 
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { connect } from 'node:net';
 import { test } from 'node:test';
 
 import { Listener, refusal } from './support/listener.mjs';
-import { counted } from './support/metrics.mjs';
-import { inTime } from './support/program.mjs';
+import { counted, metrics } from './support/metrics.mjs';
+import { eventually, inTime, repository } from './support/program.mjs';
 import { BESIDE, SITE, apache, behind, blocks, caddy, haproxy, haproxyChanges, nginx, place } from './support/proxies.mjs';
 
 const CLIENT = '127.0.0.3';
@@ -128,6 +130,62 @@ for (const [version, sends] of [[1, 'send-proxy'], [2, 'send-proxy-v2']]) {
     assert.match(await ask(through, 'hi'), /^hi from 127\.0\.0\.3:[1-9]\d*, /);
   });
 }
+
+test('haproxy: its health checks name themselves', async (t) => {
+  const at = await place(t);
+  const rupor = await behind(t, 'haproxy', at, { changes: { 'trusted_proxy': 'client_address = "proxy-protocol"\ntrusted_proxy' } });
+  rupor.curl = ['--haproxy-protocol'];
+  const checked = `${rupor.browsers} send-proxy-v2 check inter 50ms fall 1`;
+  const { port } = await haproxy(t, at, rupor, {
+    ...haproxyChanges(at, rupor), '    option forwardfor': '    option httpchk GET /healthz', [rupor.browsers]: checked,
+  });
+  const checks = async () => (await metrics(rupor)).get('rupor_accepted_total');
+  await eventually(checks, (accepted) => accepted > 8, 'health checks');
+  await counted(rupor, 'rupor_refused_total{reason="proxy_header"}', 0);
+  const through = await Listener.open(t, `wss://127.0.0.1:${port}/ws/`, [], browser(port));
+  assert.match(await ask(through, 'hi'), /^hi from 127\.0\.0\.3:[1-9]/);
+});
+
+test('a PROXY header that is wrong, late, of somebody else or not asked for is in the log', async (t) => {
+  /** Sends bytes, and resolves to what comes until the end. */
+  const say = (rupor, bytes, localAddress) =>
+    inTime(new Promise((resolve) => {
+      let said = '';
+      const [host, port] = rupor.browsers.split(':');
+      const socket = connect({ host, port, localAddress }, () => socket.write(bytes));
+      socket.on('data', (text) => { said += text; }).on('error', () => {}).on('close', () => resolve(said));
+    }), 'the end of the connection');
+  const line = 'PROXY TCP4 192.0.2.1 192.0.2.2 258 443\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n';
+  const asked = { changes: { 'trusted_proxy': 'client_address = "proxy-protocol"\ntrusted_proxy' } };
+
+  const wrong = await behind(t, 'haproxy', await place(t), asked);
+  assert.equal(await say(wrong, 'GET / HTTP/1.1\r\n\r\n'), '');
+  await wrong.waitFor(/does not say who its client is: there is no PROXY protocol header peer=127\.0\.0\.1:/);
+  assert.equal(await say(wrong, line, '127.0.0.4'), '');
+  await wrong.waitFor(/not believed, because the address is not in `trusted_proxy` peer=127\.0\.0\.4:\d+ what="PROXY protocol"/);
+
+  const late = await behind(t, 'haproxy', await place(t), { ...asked, more: '[limits]\nopening_timeout_ms = 100' });
+  assert.equal(await say(late, line.slice(0, 9)), '');
+  await late.waitFor(/its PROXY protocol header did not come in time/);
+
+  const other = await behind(t, 'haproxy', await place(t));
+  assert.match(await say(other, line), /^HTTP\/1\.1 400 /);
+  await other.waitFor(/not believed, because `client_address` is not "proxy-protocol"/);
+  await counted(other, 'rupor_proxy_headers_ignored_total', 1);
+});
+
+test('no configuration of a proxy in docs/howto is left out here', () => {
+  const found = {};
+  for (const file of readdirSync(repository('docs/howto'))) {
+    const page = file.replace('.md', '');
+    const languages = PROXIES.map((proxy) => proxy.page).filter((language) => blocks(page, language).length);
+    if (languages.length) found[page] = languages;
+  }
+  // Of HAProxy's, which are alternatives, the tests above name each.
+  assert.deepEqual(found, Object.fromEntries(PROXIES.map(({ page }) => [page, [page]])));
+  assert.equal(blocks('haproxy', 'haproxy').length, 3);
+  assert.equal(blocks('haproxy', 'toml').length, 2);
+});
 
 test('who is no trusted proxy is not believed', async (t) => {
   const at = await place(t);
