@@ -142,41 +142,44 @@ fn binary(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, ProxyHeaderError
     let [.., version_and_command, family, high, low] = *fixed;
     let length = usize::from(u16::from_be_bytes([high, low]));
     let whole = FIXED_BYTES + length;
-    check(version_and_command)?;
+    let command = command(version_and_command)?;
+    let addresses = addresses_of(command, family)?;
     if whole > PROXY_HEADER_BYTES_MAX {
         return Err(ProxyHeaderError::TooLong);
     }
-    let addresses = addresses_of(family)?;
-    let is_local = version_and_command & 0xf == 0;
-    if !is_local && length < addresses.map_or(0, Family::bytes) {
+    if length < addresses.map_or(0, Family::bytes) {
         return Err(ProxyHeaderError::Malformed);
     }
     let Some(rest) = bytes.get(FIXED_BYTES..whole) else {
         return Ok(None);
     };
-    let client = match addresses {
-        // The proxy itself: the addresses are not to be looked at (section 2.2).
-        Some(family) if !is_local => family.client(rest),
-        _ => None,
-    };
+    let client = addresses.and_then(|family| family.client(rest));
     Ok(Some((ProxyHeader { client }, whole)))
 }
 
 /// Judges what there is of a header that has not all of its fixed part.
 fn early(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, ProxyHeaderError> {
     if let Some(byte) = bytes.get(SIGNATURE.len()) {
-        check(*byte)?;
-    }
-    if let Some(family) = bytes.get(SIGNATURE.len() + 1) {
-        addresses_of(*family)?;
+        let command = command(*byte)?;
+        if let Some(family) = bytes.get(SIGNATURE.len() + 1) {
+            addresses_of(command, *family)?;
+        }
     }
     Ok(None)
 }
 
-/// Version 2, and a command that there is: `LOCAL` or `PROXY`.
-fn check(version_and_command: u8) -> Result<(), ProxyHeaderError> {
+/// For whom the proxy speaks.
+#[derive(Clone, Copy)]
+enum Command {
+    Local,
+    Proxy,
+}
+
+/// Version 2, and a command that there is.
+fn command(version_and_command: u8) -> Result<Command, ProxyHeaderError> {
     match version_and_command {
-        0x20 | 0x21 => Ok(()),
+        0x20 => Ok(Command::Local),
+        0x21 => Ok(Command::Proxy),
         _ => Err(ProxyHeaderError::Malformed),
     }
 }
@@ -189,8 +192,10 @@ enum Family {
 }
 
 /// The addresses that stand there; `None`: none that are to be looked at.
-fn addresses_of(family: u8) -> Result<Option<Family>, ProxyHeaderError> {
+fn addresses_of(command: Command, family: u8) -> Result<Option<Family>, ProxyHeaderError> {
     match family {
+        // It speaks for itself: the rest is not to be looked at, its family neither (section 2.2).
+        _ if matches!(command, Command::Local) => Ok(None),
         0x00 => Ok(None),
         0x11 => Ok(Some(Family::V4)),
         0x21 => Ok(Some(Family::V6)),
