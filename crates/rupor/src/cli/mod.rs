@@ -1,6 +1,7 @@
 //! The command line: arguments become a command, which is run.
 //!
 //! - `arguments`: what `clap` is told, from the one definition of the options in [`config::options`](crate::config::options);
+//! - `passed`: sockets that systemd opened; `notify`: what it is told;
 //! - `start`: the wiring of `demo`, `serve` and `echo`; `banner`: what they print;
 //! - `publish`, `connect`: the clients; `bench`: the load generator; `url`: where they connect to;
 //! - `doctor`: what goes wrong in the first hour.
@@ -12,7 +13,9 @@ pub(crate) mod connect;
 mod descriptors;
 pub(crate) mod doctor;
 mod echo;
+mod notify;
 pub(crate) mod outbox;
+pub(crate) mod passed;
 pub(crate) mod publish;
 mod servers;
 mod signals;
@@ -23,6 +26,7 @@ mod warnings;
 
 use crate::config::{Config, ConfigError, Mode, load};
 use clap::ArgMatches;
+use passed::PassedSockets;
 use std::fmt;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -64,7 +68,13 @@ pub(crate) fn run() -> ExitCode {
                 .find(|(command, _)| *command == name);
             let mode = mode.map_or(Mode::Demo, |(_, mode)| *mode);
             match configuration(mode, matches) {
-                Ok((config, file)) => start::run(&config, file.as_deref()),
+                Ok((config, file)) => match PassedSockets::from_environment() {
+                    Ok(passed) => start::run(&config, file.as_deref(), passed),
+                    Err(error) => {
+                        say(&format!("rupor: what was passed as LISTEN_FDS: {error}"));
+                        ExitCode::FAILURE
+                    }
+                },
                 Err(error) => refuse(&error),
             }
         }

@@ -87,6 +87,7 @@ pub(super) async fn until_the_end(
         _ = &mut end => return Ok(Ending::Drained),
         () = signals.end(&reload) => {}
     }
+    super::notify::stopping();
     let (connections, window_ms) = (handle.stats().connections, window.as_millis());
     info!(
         connections,

@@ -1,5 +1,6 @@
 //! The wiring of `demo` and `serve`: gateway, server, HTTP and line inlets around one another.
 
+use super::passed::PassedSockets;
 use super::servers::{Servers, ServersRunning};
 use super::start::Failure;
 use crate::auth::Auth;
@@ -29,6 +30,7 @@ const DEMO_KEY_BYTES: usize = 32;
 
 /// What runs beside the server.
 pub(super) struct Site {
+    gateway: Arc<Gateway>,
     /// The key of the HTTP API.
     api_key: Option<Secret>,
     /// Where lines come in, as bound.
@@ -92,6 +94,14 @@ impl Site {
         key.unwrap_or_default().into_owned()
     }
 
+    /// A look at what everything else needs: it returns when the hub is not locked for ever.
+    pub(super) fn look(&self) -> impl Fn() + Send + 'static {
+        let gateway = Arc::clone(&self.gateway);
+        move || {
+            let _ = gateway.counts();
+        }
+    }
+
     /// What runs handlers, to be stopped when every connection is closed.
     pub(super) fn take_handlers(&mut self) -> Handlers {
         std::mem::take(&mut self.handlers)
@@ -115,6 +125,7 @@ pub(super) fn start(
     config: &Config,
     examples: &Examples,
     tls: Option<Tls>,
+    mut passed: PassedSockets,
     runtime: &Runtime,
 ) -> Result<(Running, Site), Failure> {
     let settings = Settings::from_config(config);
@@ -122,12 +133,9 @@ pub(super) fn start(
     settings.fit(&mut limits);
     let gateway = Gateway::new(settings);
     let (auth, origins) = identity(config)?;
-    let api_key = match config.mode {
-        Mode::Demo => Some(random_key()?),
-        Mode::Serve | Mode::Echo => config.api_key.clone(),
-    };
-    let opened = open(&config.inlet, "--inlet")?;
-    let for_php = open_for_handlers(config)?;
+    let api_key = api_key(config)?;
+    let opened = open(&config.inlet, "--inlet", &mut passed)?;
+    let for_php = open_for_handlers(config, &mut passed)?;
     let inlets = addresses(&opened);
     let (stop, stopping) = watch::channel(false);
     let stats = Arc::new(lines::Stats::default());
@@ -163,22 +171,21 @@ pub(super) fn start(
         outbox: Arc::clone(&servers.outbox_stats),
     };
     let http = http.router(&gateway, sources, stopping.clone(), servers.troubles())?;
-    let server = super::start::prepare(server, config, tls)?
+    let server = super::start::prepare(server, config, tls, &mut passed)?
         .limits(limits)
         .http(http);
+    passed.are_all_taken().map_err(Failure::Unnamed)?;
     let running = server.start().map_err(Failure::Server)?;
-    let limits = lines::Limits {
-        line_bytes_max: config.publish_bytes_max,
-        connections_max: config.inlet_connections_max,
-        ..lines::Limits::default()
-    };
+    let limits = line_limits(config);
     let handlers = Handlers::start(&gateway, for_php, runtime);
     begin(&auth, &gateway, runtime);
     let servers = servers.start(&gateway, &stopping, runtime);
-    let lines = runtime.spawn(lines::serve(opened, gateway, limits, stats, stopping));
+    let for_lines = Arc::clone(&gateway);
+    let lines = runtime.spawn(lines::serve(opened, for_lines, limits, stats, stopping));
     Ok((
         running,
         Site {
+            gateway,
             api_key,
             inlets,
             stop,
@@ -201,15 +208,41 @@ fn begin(auth: &Auth, gateway: &Arc<Gateway>, runtime: &Runtime) {
     }
 }
 
-fn open(addresses: &[InletAddress], flag: &'static str) -> Result<Vec<Inlet>, Failure> {
-    let open = |address| Inlet::open(address, flag).map_err(Failure::Inlet);
+/// The key of the HTTP API; the demo makes one.
+fn api_key(config: &Config) -> Result<Option<Secret>, Failure> {
+    match config.mode {
+        Mode::Demo => random_key().map(Some),
+        Mode::Serve | Mode::Echo => Ok(config.api_key.clone()),
+    }
+}
+
+fn line_limits(config: &Config) -> lines::Limits {
+    lines::Limits {
+        line_bytes_max: config.publish_bytes_max,
+        connections_max: config.inlet_connections_max,
+        ..lines::Limits::default()
+    }
+}
+
+fn open(
+    addresses: &[InletAddress],
+    flag: &'static str,
+    passed: &mut PassedSockets,
+) -> Result<Vec<Inlet>, Failure> {
+    let open = |address| match passed.take_inlet(address) {
+        Some(inlet) => Ok(inlet),
+        None => Inlet::open(address, flag).map_err(Failure::Inlet),
+    };
     addresses.iter().map(open).collect()
 }
 
 /// Where lines for handlers come in, of each pool.
-fn open_for_handlers(config: &Config) -> Result<Vec<Vec<Inlet>>, Failure> {
+fn open_for_handlers(
+    config: &Config,
+    passed: &mut PassedSockets,
+) -> Result<Vec<Vec<Inlet>>, Failure> {
     let pools = config.php.iter();
-    let opened = pools.map(|php| open(&php.lines, "--php-lines"));
+    let opened = pools.map(|php| open(&php.lines, "--php-lines", passed));
     opened.collect()
 }
 

@@ -4,6 +4,7 @@
 
 use super::banner::Demo;
 use super::echo::Echo;
+use super::passed::{PassedSockets, Unnamed};
 use super::signals::{self, Ending, Signals};
 use crate::auth::api_key::NoCrypto;
 use crate::auth::key::KeyError;
@@ -30,12 +31,12 @@ const RUNTIME_THREADS: usize = 2;
 const RUNTIME_END: Duration = Duration::from_millis(500);
 
 /// Runs a serving command until it is told to end.
-pub(super) fn run(config: &Config, file: Option<&Path>) -> ExitCode {
+pub(super) fn run(config: &Config, file: Option<&Path>, passed: PassedSockets) -> ExitCode {
     let log = log::init(&config.log, config.log_format);
     if let Some(file) = file {
         info!(file = %file.display(), "configuration read");
     }
-    let ending = started(config);
+    let ending = started(config, passed);
     // So that an error stands behind everything that led to it.
     drop(log);
     match ending {
@@ -57,6 +58,8 @@ pub(super) enum Failure {
     Tls(TlsError),
     /// A line inlet.
     Inlet(InletError),
+    /// A socket that was passed and that no option names.
+    Unnamed(Unnamed),
     /// A key for tokens. The configuration has checked it, so this is the second look.
     Key(KeyError),
     /// An origin, likewise.
@@ -71,7 +74,7 @@ impl Failure {
     /// Whether the configuration is at fault or the machine.
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Tls(_) | Self::Key(_) | Self::Origin(_) => super::EXIT_USAGE,
+            Self::Tls(_) | Self::Unnamed(_) | Self::Key(_) | Self::Origin(_) => super::EXIT_USAGE,
             Self::Server(_) | Self::Inlet(_) | Self::Crypto(_) | Self::System(_) => EXIT_FAILURE,
         }
     }
@@ -107,6 +110,7 @@ impl fmt::Display for Failure {
                 "{error}. Fix: give a certificate with --tls-cert and its key with --tls-key, both PEM."
             ),
             Self::Inlet(error) => write!(formatter, "{error}."),
+            Self::Unnamed(error) => write!(formatter, "{error}."),
             Self::Key(error) => write!(
                 formatter,
                 "a key of [[jwt]]: {error}. Fix: name another key."
@@ -128,7 +132,7 @@ fn bracketed(address: &std::net::SocketAddr) -> String {
     }
 }
 
-fn started(config: &Config) -> Result<Ending, Failure> {
+fn started(config: &Config, passed: PassedSockets) -> Result<Ending, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(RUNTIME_THREADS)
         .thread_name("rupor-inlet")
@@ -141,19 +145,28 @@ fn started(config: &Config) -> Result<Ending, Failure> {
         warn!("{warning}");
     }
     let examples = runtime.block_on(Examples::prepare(&mut config));
-    let ending = serve(&config, &examples, &runtime);
+    let ending = serve(&config, &examples, passed, &runtime);
     runtime.shutdown_timeout(RUNTIME_END);
     ending
 }
 
-fn serve(config: &Config, examples: &Examples, runtime: &Runtime) -> Result<Ending, Failure> {
+fn serve(
+    config: &Config,
+    examples: &Examples,
+    passed: PassedSockets,
+    runtime: &Runtime,
+) -> Result<Ending, Failure> {
     let signals = runtime
         .block_on(async { Signals::catch() })
         .map_err(Failure::System)?;
     let tls = tls(config)?;
     if config.mode == Mode::Echo {
-        let running = echo(config, tls.clone())?;
+        let running = echo(config, tls.clone(), passed)?;
         announce(&running, tls.is_some(), &[]);
+        let handle = running.handle().clone();
+        tell(move || {
+            let _ = handle.stats();
+        })?;
         for inlet in &config.inlet {
             warn!(%inlet, "an echo server has nobody to send to: this inlet is not opened");
         }
@@ -166,7 +179,7 @@ fn serve(config: &Config, examples: &Examples, runtime: &Runtime) -> Result<Endi
             warn!("{warning}");
         }
     }
-    let (running, mut site) = super::site::start(config, examples, tls.clone(), runtime)?;
+    let (running, mut site) = super::site::start(config, examples, tls.clone(), passed, runtime)?;
     if let (Mode::Demo, Some(listen)) = (config.mode, running.addresses().first()) {
         let demo = Demo {
             listen: *listen,
@@ -187,6 +200,7 @@ fn serve(config: &Config, examples: &Examples, runtime: &Runtime) -> Result<Endi
     for address in &handlers.lines {
         super::announce(&format!("lines for handlers on {address}"));
     }
+    tell(site.look())?;
     let reload = || signals::reload(tls.as_ref(), &handlers.php);
     let close = async || site.close_inlets().await;
     let end = signals::until_the_end(signals, running, reload, config.drain, close);
@@ -195,6 +209,12 @@ fn serve(config: &Config, examples: &Examples, runtime: &Runtime) -> Result<Endi
         runtime.block_on(handlers.stop());
     }
     ending
+}
+
+/// Tells systemd that all is there, and from now on that it lives.
+fn tell(look: impl Fn() + Send + 'static) -> Result<(), Failure> {
+    super::notify::ready();
+    super::notify::watch(look).map_err(Failure::System)
 }
 
 /// One line for each address, as bound. Scripts read these lines: they stay as they are.
@@ -208,8 +228,9 @@ fn announce(running: &Running, secure: bool, inlets: &[InletAddress]) {
     }
 }
 
-fn echo(config: &Config, tls: Option<Tls>) -> Result<Running, Failure> {
-    let server = prepare(Server::new(|_, _| Echo), config, tls)?;
+fn echo(config: &Config, tls: Option<Tls>, mut passed: PassedSockets) -> Result<Running, Failure> {
+    let server = prepare(Server::new(|_, _| Echo), config, tls, &mut passed)?;
+    passed.are_all_taken().map_err(Failure::Unnamed)?;
     server.start().map_err(Failure::Server)
 }
 
@@ -218,6 +239,7 @@ pub(super) fn prepare<H: Handler, A>(
     server: Server<H, A>,
     config: &Config,
     tls: Option<Tls>,
+    passed: &mut PassedSockets,
 ) -> Result<Server<H, A>, Failure> {
     let mut server = server
         .limits(config.limits.clone())
@@ -233,6 +255,9 @@ pub(super) fn prepare<H: Handler, A>(
     }
     let mut addresses = config.listen.iter();
     addresses
-        .try_fold(server, |server, address| server.listen(*address))
+        .try_fold(server, |server, address| match passed.take(*address) {
+            Some(listener) => Ok(server.listen_on(listener)),
+            None => server.listen(*address),
+        })
         .map_err(Failure::Server)
 }

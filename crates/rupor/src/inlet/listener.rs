@@ -138,6 +138,30 @@ impl Inlet {
         }
     }
 
+    /// A Unix socket that listens already. Its file belongs to whoever made it.
+    ///
+    /// # Errors
+    /// It has no path.
+    pub(crate) fn of_passed(listener: UnixListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let path = address
+            .as_pathname()
+            .ok_or_else(|| io::Error::other("a Unix socket without a path was passed"))?;
+        Ok(Self {
+            address: InletAddress::Unix(path.to_path_buf()),
+            listener: Listener::Unix(listener, SocketFile { made: None }),
+        })
+    }
+
+    /// A TCP socket that listens already and does not block.
+    pub(crate) fn of_listener(address: SocketAddr, listener: TcpListener) -> Self {
+        Self {
+            address: InletAddress::Tcp(address),
+            listener: Listener::Tcp(listener),
+        }
+    }
+
     /// Where it listens.
     pub(crate) fn address(&self) -> &InletAddress {
         &self.address
@@ -232,9 +256,14 @@ fn is_answered(path: &Path) -> Result<bool, Problem> {
     }
 }
 
-/// A socket file that was made here; removes it at the end.
+/// A socket file; removes it at the end, unless it is somebody else's.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
+    made: Option<MadeFile>,
+}
+
+#[derive(Debug)]
+struct MadeFile {
     path: PathBuf,
     device: u64,
     inode: u64,
@@ -244,19 +273,29 @@ impl SocketFile {
     fn made_at(path: &Path) -> io::Result<Self> {
         let metadata = fs::symlink_metadata(path)?;
         Ok(Self {
-            path: path.to_path_buf(),
-            device: metadata.dev(),
-            inode: metadata.ino(),
+            made: Some(MadeFile {
+                path: path.to_path_buf(),
+                device: metadata.dev(),
+                inode: metadata.ino(),
+            }),
         })
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let ours = fs::symlink_metadata(&self.path)
-            .is_ok_and(|found| found.dev() == self.device && found.ino() == self.inode);
-        if ours && let Err(error) = fs::remove_file(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "the socket file could not be removed");
+        let Some(MadeFile {
+            path,
+            device,
+            inode,
+        }) = &self.made
+        else {
+            return;
+        };
+        let ours = fs::symlink_metadata(path)
+            .is_ok_and(|found| found.dev() == *device && found.ino() == *inode);
+        if ours && let Err(error) = fs::remove_file(path) {
+            tracing::warn!(path = %path.display(), %error, "the socket file could not be removed");
         }
     }
 }
