@@ -8,7 +8,7 @@ import { test } from 'node:test';
 
 import { Listener, refusal } from './support/listener.mjs';
 import { counted, metrics } from './support/metrics.mjs';
-import { eventually, inTime, repository } from './support/program.mjs';
+import { binary, eventually, inTime, repository, run as execute } from './support/program.mjs';
 import { BESIDE, SITE, apache, behind, blocks, caddy, haproxy, haproxyChanges, nginx, place } from './support/proxies.mjs';
 
 const CLIENT = '127.0.0.3';
@@ -62,6 +62,17 @@ for (const { page, run, time, reload } of PROXIES) {
       assert.equal((await refusal(t, url, [], foreign)).status, 403);
     }
     await rupor.waitFor(/127\.0\.0\.3:0/);
+  });
+
+  test(`${page}: the doctor finds nothing wrong`, async (t) => {
+    const at = await place(t);
+    const rupor = await behind(t, page, at);
+    const { port } = await run(t, at, rupor);
+    const flags = ['--listen', rupor.browsers, '--ca', at.cert, '--json', `wss://localhost:${port}/ws/`];
+    const { stdout, stderr } = await execute(binary, ['doctor', '--config', rupor.file, ...flags]);
+    const { findings } = JSON.parse(stdout);
+    assert.deepEqual(findings.filter(({ level }) => level === 'problem'), [], stdout + stderr);
+    assert.ok(findings.some(({ what }) => what.includes('the proxy is believed')), stdout);
   });
 
   if (time) {
@@ -130,6 +141,34 @@ for (const [version, sends] of [[1, 'send-proxy'], [2, 'send-proxy-v2']]) {
     assert.match(await ask(through, 'hi'), /^hi from 127\.0\.0\.3:[1-9]\d*, /);
   });
 }
+
+test('haproxy: pings keep a silent connection that it hands on, without them the time-out ends it', async (t) => {
+  for (const interval of [300, 0]) {
+    const at = await place(t);
+    const files = { '/etc/rupor/site.example.pem': at.cert, '/etc/rupor/site.example.key': at.key };
+    const rupor = await behind(t, 'haproxy', at, { index: 1, changes: files, more: `[limits]\nping_interval_ms = ${interval}` });
+    const wiring = { '127.0.0.1:8443': rupor.browsers, '127.0.0.1:8444': at.site, 'client 60s': 'client 1s', 'server 60s': 'server 1s' };
+    const { port } = await haproxy(t, at, rupor, wiring, 1);
+    const listener = await Listener.open(t, `wss://127.0.0.1:${port}/`, [], browser(port, { host: BESIDE }));
+    if (interval) {
+      await pings(listener, 8);
+      assert.match(await ask(listener, 'hi'), /^hi from 127\.0\.0\.3:[1-9]/);
+    } else {
+      assert.equal((await inTime(listener.closed, 'the time-out')).code, 1006);
+    }
+  }
+});
+
+test('behind two proxies the client is whom the first one saw', async (t) => {
+  const [inner, outer] = [await place(t), await place(t)];
+  const rupor = await behind(t, 'nginx', inner, { changes: { [`https://${SITE}`]: `https://${SITE}:${outer.port}` } });
+  const second = await nginx(t, inner, rupor);
+  const wiring = { [`127.0.0.1:8000`]: `127.0.0.1:${second.port} ssl verify none sni str(${SITE})` };
+  const first = await haproxy(t, outer, rupor, { ...haproxyChanges(outer, rupor), ...wiring });
+  const forged = browser(first.port, { 'X-Forwarded-For': '203.0.113.9, 127.0.0.1' });
+  const listener = await Listener.open(t, `wss://127.0.0.1:${first.port}/ws/`, [], forged);
+  assert.equal(await ask(listener, 'hi'), `hi from ${CLIENT}:0, cookie `);
+});
 
 test('haproxy: its health checks name themselves', async (t) => {
   const at = await place(t);

@@ -36,12 +36,12 @@ export function put(text, changes) {
   return text;
 }
 
-/** A certificate of both names: the paths of `cert`, `key`, and of `both` in one file. */
+/** A certificate of both names, and of localhost for programs that ask DNS: the paths of `cert`, `key`, and of `both` in one file. */
 export async function certificate(place) {
   const paths = { cert: join(place, 'site.pem'), key: join(place, 'site.key'), both: join(place, 'both.pem') };
   const made = await run('openssl', [
     'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
-    '-subj', `/CN=${SITE}`, '-addext', `subjectAltName=DNS:${SITE},DNS:${BESIDE}`, '-out', paths.cert, '-keyout', paths.key,
+    '-subj', `/CN=${SITE}`, '-addext', `subjectAltName=DNS:${SITE},DNS:${BESIDE},DNS:localhost`, '-addext', 'basicConstraints=critical,CA:FALSE', '-out', paths.cert, '-keyout', paths.key,
   ]);
   assert.equal(made.code, 0, made.stderr);
   writeFileSync(paths.both, readFileSync(paths.cert) + readFileSync(paths.key), { mode: 0o600 });
@@ -100,7 +100,7 @@ require '${repository('clients/php/rupor.php')}';
   const rupor = start(t, ['serve', '--config', file]);
   at.running.push(rupor);
   rupor.browsers = (await rupor.waitFor(/wss?:\/\/(127\.0\.0\.1:[1-9]\d*)/))[1];
-  rupor.key = secret;
+  Object.assign(rupor, { key: secret, file });
   return rupor;
 }
 
@@ -181,7 +181,7 @@ export async function caddy(t, at, rupor, changes = {}) {
   const file = join(at.path, 'Caddyfile');
   const sites = put(blocks('caddy', 'caddy').join('\n'), {
     [`\n${BESIDE} {`]: `\n${BESIDE} {\n${tls}`,
-    [`${SITE} {\n    handle`]: `${SITE} {\n${tls}\n    handle`,
+    [`${SITE} {\n    handle`]: `${SITE}, localhost {\n${tls}\n    handle`,
     '127.0.0.1:8000': rupor.browsers,
     '127.0.0.1:8080': at.site,
     ...changes,
