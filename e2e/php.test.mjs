@@ -338,19 +338,25 @@ test('while no process starts, who needs one is told at once; mended handlers go
   await mend();
   const [stays, sends] = [await open(t, rupor, '/stays'), await open(t, rupor, '/sends')];
   for (const listener of [stays, sends]) assert.match(await ask(listener, 'there?'), /^\d opened$/);
+  const waits = await open(t, rupor, '/waits');
+  assert.match(await ask(waits, 'there?'), /^\d opened$/);
   writeFileSync(script, broken);
   rupor.child.kill('SIGHUP');
+  await eventually(() => value(rupor, 'rupor_php_workers{pool="*"}'), (workers) => workers === 0, 'its end');
+  // This waits for a process until none is expected any more.
+  waits.ws.send('nobody hears this either');
+  assert.deepEqual(await inTime(waits.closed, 'the close'), { code: 1013, reason: 'overloaded: the server has too much to do; connect again later' });
   await eventually(() => value(rupor, 'rupor_php_workers_failing{pool="*"}'), (workers) => workers === 1, 'the breaker');
   sends.ws.send('nobody hears this');
   assert.equal((await inTime(sends.closed, 'the close')).code, 1013);
   const comes = await open(t, rupor, '/comes');
   assert.equal((await inTime(comes.closed, 'the close')).code, 1013);
-  assert.equal(await value(rupor, 'rupor_php_events_dropped_total{pool="*",event="message"}'), 1);
+  assert.equal(await value(rupor, 'rupor_php_events_dropped_total{pool="*",event="message"}'), 2);
   assert.equal(await value(rupor, 'rupor_php_events_dropped_total{pool="*",event="open"}'), 1);
 
   await mend();
-  // It and the one that was closed are told of once each, to a process that had not had them.
-  assert.equal(await ask(stays, 'there?'), '2 opened');
+  // It and the two that were closed are told of once each, to a process that had not had them.
+  assert.equal(await ask(stays, 'there?'), '3 opened');
   await rupor.waitFor(/takes events again/);
 });
 

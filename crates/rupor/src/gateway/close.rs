@@ -3,6 +3,7 @@
 //! Codes of the protocol (1000 to 1015) are in `rupor_proto::CloseCode`. Of the range for libraries (3000 to 3999,
 //! RFC 6455 §7.4.2) the gateway's keep to its convention: up to 3499 a client connects again, from 3500 it stays away.
 
+use super::PublishError;
 use rupor_proto::CloseCode;
 
 /// Why the gateway closes a connection.
@@ -23,6 +24,17 @@ impl Closing {
     pub(crate) fn reason(&self) -> String {
         format!("{}: {}", self.name, self.meaning)
     }
+}
+
+/// Whether an application may close with this: 1000, 3000 to 4999 (RFC 6455 §7.4), and a reason of 123 bytes (§5.5).
+pub(super) fn check_close(code: u16, reason: &str) -> Result<(), PublishError> {
+    if !matches!(code, 1000 | 3000..=4999) {
+        return Err(PublishError::BadCloseCode);
+    }
+    if reason.len() > rupor_proto::Connection::CLOSE_REASON_BYTES_MAX {
+        return Err(PublishError::CloseReasonTooLong);
+    }
+    Ok(())
 }
 
 macro_rules! closings {

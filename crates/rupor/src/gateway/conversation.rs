@@ -1,5 +1,6 @@
 //! What an application is lent while it is called: the worker's connection and the gateway, as one.
 
+use super::close::{Closing, check_close};
 use super::{ConnectionId, Gateway, Publish, PublishError, Target, hub_id, server_id};
 use crate::dialect::{self, Address};
 use crate::outlet::Conversation;
@@ -100,12 +101,30 @@ impl Gateway {
         code: CloseCode,
         reason: &str,
     ) -> Result<(), PublishError> {
-        if !matches!(code.as_u16(), 1000 | 1011 | 3000..=4999) {
-            return Err(PublishError::BadCloseCode);
-        }
-        if reason.len() > rupor_proto::Connection::CLOSE_REASON_BYTES_MAX {
-            return Err(PublishError::CloseReasonTooLong);
-        }
+        // Handlers that failed say so.
+        let is_of_theirs = code == CloseCode::INTERNAL_ERROR;
+        check_close(if is_of_theirs { 1000 } else { code.as_u16() }, reason)?;
+        self.begin_close(connection, code, reason)
+    }
+
+    /// The same, for a reason of the gateway's own.
+    ///
+    /// # Errors
+    /// A worker's inbox is full.
+    pub(crate) fn close_for(
+        &self,
+        connection: ConnectionId,
+        closing: &Closing,
+    ) -> Result<(), PublishError> {
+        self.begin_close(connection, closing.code, &closing.reason())
+    }
+
+    fn begin_close(
+        &self,
+        connection: ConnectionId,
+        code: CloseCode,
+        reason: &str,
+    ) -> Result<(), PublishError> {
         let server = self.server.get().ok_or(PublishError::Unavailable)?;
         server
             .close(server_id(connection), code, reason)

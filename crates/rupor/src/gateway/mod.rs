@@ -148,12 +148,7 @@ impl Gateway {
         code: u16,
         reason: &str,
     ) -> Result<usize, PublishError> {
-        if !matches!(code, 1000 | 3000..=4999) {
-            return Err(PublishError::BadCloseCode);
-        }
-        if reason.len() > rupor_proto::Connection::CLOSE_REASON_BYTES_MAX {
-            return Err(PublishError::CloseReasonTooLong);
-        }
+        close::check_close(code, reason)?;
         let reason = reason.into();
         self.apply(Command::Disconnect {
             target,

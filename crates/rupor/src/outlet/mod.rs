@@ -15,6 +15,7 @@
 mod calls;
 mod chat;
 mod echo;
+mod limits;
 mod php;
 mod refused;
 pub(crate) mod request;

@@ -195,7 +195,7 @@ impl Sessions {
             };
             tracing::debug!(connection = %connection, ?outcome, "a session is over");
             // A worker that has no room for it now is told the next time.
-            let _ = gateway.close_connection(connection, ending.code, &ending.reason());
+            let _ = gateway.close_for(connection, &ending);
         }
     }
 }

@@ -6,19 +6,11 @@
 //! - a close is handed out for each connection that opened, whatever the limits.
 
 use crate::gateway::ConnectionId;
+use crate::outlet::limits::{Full, Limits};
 use crate::outlet::refused::Refused;
 use rupor_server::UpgradeRequest;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-
-/// Bounds of what waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Limits {
-    /// Events.
-    pub(super) events_max: usize,
-    /// Bytes of them.
-    pub(super) bytes_max: usize,
-}
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,10 +69,6 @@ pub(super) struct Job {
     pub(super) event: Event,
 }
 
-/// There is no room: the event was not taken.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Full;
-
 #[derive(Debug)]
 struct Lane {
     about: About,
@@ -132,11 +120,7 @@ impl Lanes {
         {
             return Ok(());
         }
-        if self.events >= self.limits.events_max
-            || self.bytes + event.bytes() > self.limits.bytes_max
-        {
-            return Err(Full);
-        }
+        self.limits.check(self.events, self.bytes + event.bytes())?;
         self.push_anyway(connection, event);
         Ok(())
     }

@@ -14,13 +14,14 @@ mod lanes;
 mod stream;
 mod webhook;
 
+use super::limits::{Full, Limits};
 use super::{Conversation, Outlet, Verdict, close_failed, handlers_span};
 use crate::config::{Application, CallConfig, CallEvent, FailedEvent, FpmConfig, WebhookConfig};
 use crate::gateway::{Gateway, OVERLOADED};
 use answer::{CarryOut, Change};
 use callee::{Answer, Callee};
 use futures_util::future::BoxFuture;
-use lanes::{About, Event, Full, Job, Lanes, Limits};
+use lanes::{About, Event, Job, Lanes};
 use rupor_proto::{Close, Message};
 use rupor_server::UpgradeRequest;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -57,8 +57,7 @@ impl Php {
         let connections: BTreeSet<ConnectionId> =
             thrown_out.iter().filter_map(Event::connection).collect();
         for connection in connections {
-            let close =
-                || gateway.close_connection(connection, OVERLOADED.code, &OVERLOADED.reason());
+            let close = || gateway.close_for(connection, &OVERLOADED);
             match patience::patiently(close).await {
                 // It closed a moment ago: that happens all the time.
                 Ok(()) | Err(PublishError::Refused(Refused::UnknownConnection)) => {}

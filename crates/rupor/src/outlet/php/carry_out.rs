@@ -1,14 +1,13 @@
 //! What a worker says is done by the gateway, in its order. A command that cannot be carried out is logged and counted; the
 //! worker goes on.
 
-use super::queue::Full;
 use super::stats::Dropped;
 use super::wire::{Command, EventKind};
 use super::{Php, Worker};
 use crate::auth::is_user_name;
 use crate::gateway::{ConnectionId, Gateway, Publish, PublishError, Target, patience};
-use crate::outlet::Verdict;
-use crate::outlet::refused;
+use crate::outlet::limits::Full;
+use crate::outlet::{Verdict, refused};
 use rupor_hub::{Refused, is_channel_name};
 use rupor_proto::{CloseCode, Message};
 use serde::Deserialize;

@@ -3,11 +3,11 @@
 //!
 //! A writer whose lines find no room is not read meanwhile, so nothing is lost but at the end of the program.
 
-use super::queue::Full;
 use super::wire::EventKind;
 use super::{Order, Php};
 use crate::inlet::lines::Acceptor;
 use crate::inlet::listener::{Inlet, Listener};
+use crate::outlet::limits::Full;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

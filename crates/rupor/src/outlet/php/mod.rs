@@ -22,13 +22,14 @@ mod wire;
 
 pub(crate) use stats::Counts;
 
+use super::limits::{Full, Limits};
 use super::{Conversation, Outlet, Verdict, handlers_span, request};
 use crate::config::{PhpConfig, PhpKey};
 use crate::gateway::{Gateway, OVERLOADED};
 use crate::inlet::listener::Inlet;
 use futures_util::future::BoxFuture;
 use lines::Writers;
-use queue::{Full, Known, Limits, Queue};
+use queue::{Known, Queue};
 use rupor_proto::{Close, Message};
 use rupor_server::UpgradeRequest;
 use stats::{Dropped, Stats};

@@ -8,6 +8,7 @@
 
 use super::wire::{self, EventKind};
 use crate::gateway::ConnectionId;
+use crate::outlet::limits::{Full, Limits};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -19,15 +20,6 @@ const UNDER_WAY_BYTES_MAX: usize = 1 << 20;
 const ANSWERS_BYTES_MAX: usize = 1 << 20;
 /// A connection whose `open` failed so often is closed: it must not end every process that comes.
 const OPEN_FAILURES_MAX: u8 = 2;
-
-/// Bounds of what waits for a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Limits {
-    /// Events.
-    pub(super) events_max: usize,
-    /// Bytes of them.
-    pub(super) bytes_max: usize,
-}
 
 /// Something to be handled.
 #[derive(Debug, PartialEq, Eq)]
@@ -93,10 +85,6 @@ impl Known {
     }
 }
 
-/// There is no room, or nobody to handle anything: the event was not taken.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Full;
-
 /// What became of a process's events at its end.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Lost {
@@ -156,12 +144,10 @@ impl Queue {
             body: body.into(),
         };
         let bytes = self.waiting_bytes + event.bytes();
-        if self.is_shut
-            || self.waiting.len() >= self.limits.events_max
-            || bytes > self.limits.bytes_max
-        {
+        if self.is_shut {
             return Err(Full);
         }
+        self.limits.check(self.waiting.len(), bytes)?;
         self.push_anyway(event);
         Ok(())
     }
