@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { fpm } from './support/fpm.mjs';
-import { Listener, refusal } from './support/listener.mjs';
-import { counted, metrics } from './support/metrics.mjs';
+import { ask, open, refusal } from './support/listener.mjs';
+import { counted, value } from './support/metrics.mjs';
 import { demo, inTime, repository } from './support/program.mjs';
 
 const SCRIPT = repository('e2e/support/fpm.php');
@@ -18,17 +18,6 @@ async function withFpm(t, flags = [], { script = SCRIPT, ...options } = {}) {
   const socket = await fpm(t, options);
   return demo(t, ['--fpm', script, '--fpm-address', `unix://${socket}`, ...flags]);
 }
-
-const open = (t, rupor, target = '/', options = {}) => Listener.open(t, `ws://${rupor.browsers}${target}`, [], options);
-
-/** Sends, and waits for the one answer. */
-async function ask(listener, message) {
-  const before = listener.received.length;
-  listener.ws.send(message);
-  return (await listener.messages(before + 1))[before];
-}
-
-const value = async (rupor, name) => (await metrics(rupor)).get(name);
 
 test('the script of docs/howto/php-fpm.md is a chat', async (t) => {
   const [, code] = /```php\n(.*?)```/s.exec(readFileSync(repository('docs/howto/php-fpm.md'), 'utf8'));

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { folder } from './support/certificate.mjs';
-import { Listener } from './support/listener.mjs';
+import { open } from './support/listener.mjs';
 import { counted, metrics } from './support/metrics.mjs';
 import { demo, eventually, repository } from './support/program.mjs';
 
@@ -16,7 +16,6 @@ const HANDLERS = repository('e2e/support/handlers.php');
 const UNDER_WAY_MAX = 64;
 
 const withPhp = (t, flags) => demo(t, ['--php', HANDLERS, '--messages-per-second', '0', ...flags]);
-const open = (t, rupor, target = '/') => Listener.open(t, `ws://${rupor.browsers}${target}`);
 
 /** What came for `say`: a number each. */
 const said = ({ received }) => received.filter((text) => /^\d+$/.test(text)).map(Number);

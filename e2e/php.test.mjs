@@ -6,25 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { Listener, refusal } from './support/listener.mjs';
-import { counted, metrics } from './support/metrics.mjs';
+import { ask, open, refusal } from './support/listener.mjs';
+import { counted, value } from './support/metrics.mjs';
 import { demo, eventually, inTime, repository, run } from './support/program.mjs';
 
 const HANDLERS = repository('e2e/support/handlers.php');
 
 /** `rupor demo` with handlers in PHP. */
 const withPhp = (t, flags = [], { script = HANDLERS, env } = {}) => demo(t, ['--php', script, ...flags], { env });
-
-const open = (t, rupor, target = '/', options = {}) => Listener.open(t, `ws://${rupor.browsers}${target}`, [], options);
-
-/** Sends, and waits for the one answer. */
-async function ask(listener, message) {
-  const before = listener.received.length;
-  listener.ws.send(message);
-  return (await listener.messages(before + 1))[before];
-}
-
-const value = async (rupor, name) => (await metrics(rupor)).get(name);
 
 test('a handler is told of the connection, its messages and its end', async (t) => {
   const rupor = await withPhp(t);

@@ -9,7 +9,7 @@ import { test } from 'node:test';
 
 import { folder } from './support/certificate.mjs';
 import { fpm } from './support/fpm.mjs';
-import { Listener, refusal } from './support/listener.mjs';
+import { ask, open, refusal } from './support/listener.mjs';
 import { counted, metrics } from './support/metrics.mjs';
 import { eventually, inTime, repository, run, start } from './support/program.mjs';
 
@@ -44,15 +44,6 @@ function handlers(at, name, word) {
     $worker->onLine(fn ($line, $writer) => $worker->reply($writer, "${word} $line"));
     $worker->run();`);
   return file;
-}
-
-const open = (t, rupor, target) => Listener.open(t, `ws://${rupor.browsers}${target}`);
-
-/** Sends, and waits for the one answer. */
-async function ask(listener, message) {
-  const before = listener.received.length;
-  listener.ws.send(message);
-  return (await listener.messages(before + 1))[before];
 }
 
 const pids = async (rupor) =>

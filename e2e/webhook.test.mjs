@@ -10,8 +10,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { certificate, folder } from './support/certificate.mjs';
-import { Listener, refusal } from './support/listener.mjs';
-import { metrics } from './support/metrics.mjs';
+import { open, refusal } from './support/listener.mjs';
+import { value } from './support/metrics.mjs';
 import { demo, eventually, inTime, repository, start } from './support/program.mjs';
 
 const KEY = 'a-key-of-at-least-32-bytes-for-this-test';
@@ -45,9 +45,8 @@ async function webhook(t, answer, server = createServer()) {
 const withHook = (t, url, flags = [], env = {}) =>
   demo(t, ['--webhook-url', url, ...flags], { env: { RUPOR_WEBHOOK_KEY: KEY, ...env } });
 
-const open = (t, rupor, target = '/', options = {}) => Listener.open(t, `ws://${rupor.browsers}${target}`, [], options);
 const send = (message) => ({ do: 'send', message });
-const count = async (rupor, result) => (await metrics(rupor)).get(`rupor_call_events_total{to="webhook",pool="*",result="${result}"}`);
+const count = (rupor, result) => value(rupor, `rupor_call_events_total{to="webhook",pool="*",result="${result}"}`);
 
 test('a webhook is told of connections, messages and closes, signed, and answers commands', async (t) => {
   const { address, events } = await webhook(t, ({ event, type, message }) => {

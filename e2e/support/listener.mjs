@@ -64,3 +64,13 @@ export function refusal(t, url, subprotocols = [], options = {}) {
     });
   });
 }
+
+/** A browser that opened this path of the program. */
+export const open = (t, rupor, target = '/', options = {}) => Listener.open(t, `ws://${rupor.browsers}${target}`, [], options);
+
+/** Sends, and waits for the one answer. */
+export async function ask(listener, message) {
+  const before = listener.received.length;
+  listener.ws.send(message);
+  return (await listener.messages(before + 1))[before];
+}

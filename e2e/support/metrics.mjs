@@ -14,6 +14,9 @@ export async function metrics(rupor) {
   return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1))]));
 }
 
+/** One of them. */
+export const value = async (rupor, name) => (await metrics(rupor)).get(name);
+
 /** Waits until the metric has this value. */
-export const counted = (rupor, name, value) =>
-  eventually(async () => (await metrics(rupor)).get(name), (seen) => seen === value, `${name} to be ${value}`);
+export const counted = (rupor, name, wanted) =>
+  eventually(() => value(rupor, name), (seen) => seen === wanted, `${name} to be ${wanted}`);
