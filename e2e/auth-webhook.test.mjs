@@ -191,4 +191,6 @@ test('a question about a channel waits beside the connection, and a site that is
   // Sixteen wait; the seventeenth is too many.
   for (let id = 10; id < 27; id++) send({ type: 'subscribe', channel: `orders.${id}`, id });
   assert.deepEqual(JSON.parse((await anna.messages(5))[4]).code, 'overloaded');
+  const name = (result) => `rupor_channel_questions_total{result="${result}"}`;
+  for (const result of ['allowed', 'failed', 'overloaded']) await counted(rupor, name(result), 1);
 });

@@ -45,6 +45,7 @@ Route::get('/login/{id}', function (string $id) {
     session(['cart' => (object) ['lines' => [1, 2.5, null]], 'at' => now()]);
     Auth::login(new GenericUser(['id' => (int) $id, 'remember_token' => '']));
 });
+Route::get('/id', fn () => session()->getId());
 Route::get('/sign-out', fn () => session()->invalidate());
 Route::get('/guest', fn () => 'welcome');
 `;
@@ -112,6 +113,9 @@ async function lives(t, rupor, app) {
   const tab = await open(t, rupor, cookie);
   await line(rupor.inlet, { user: '42', message: 'to 42' });
   await tab.messages(1);
+  const id = await (await fetch(`${app.url}/id`, { headers: { cookie } })).text();
+  await line(rupor.inlet, { PHPSESSID: id, message: 'to this browser' });
+  assert.deepEqual(await tab.messages(2), ['to 42', 'to this browser']);
   await app.visit('sign-out', cookie);
   assert.equal((await inTime(tab.closed, 'the end')).code, 3504);
   assert.equal((await refuse(t, rupor, cookie)).status, 401);

@@ -72,6 +72,9 @@ async function lives(t, rupor, { visit }) {
     assert.deepEqual(await tab.messages(1), [message]);
   }
 
+  await line(rupor.inlet, { PHPSESSID: boris.split('=')[1], message: 'to this browser' });
+  assert.equal((await tabs[2].messages(2))[1], 'to this browser');
+
   // Looked at again, nothing has changed; then anna signs out, and boris signs in as somebody else.
   await kept(rupor);
   await visit('logout', anna);

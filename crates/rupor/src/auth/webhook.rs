@@ -15,6 +15,7 @@ use rupor_server::UpgradeRequest;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -141,7 +142,21 @@ pub(crate) struct Asker {
     questions: Mutex<HashMap<ConnectionId, usize>>,
     /// Where questions of workers wait for their answers.
     runtime: OnceLock<Handle>,
+    /// Questions about channels, by what they came to.
+    results: [AtomicU64; RESULTS.len()],
 }
+
+/// What a question about a channel came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MayResult {
+    Allowed,
+    Refused,
+    Failed,
+    Overloaded,
+}
+
+/// The labels, in the order of [`MayResult`].
+const RESULTS: [&str; 4] = ["allowed", "refused", "failed", "overloaded"];
 
 /// A question's place; free again when it is dropped.
 #[derive(Debug)]
@@ -179,7 +194,19 @@ impl Asker {
             at_a_time: Semaphore::new(AT_A_TIME),
             questions: Mutex::default(),
             runtime: OnceLock::new(),
+            results: Default::default(),
         }
+    }
+
+    /// Questions about channels, by what they came to.
+    pub(crate) fn counts(&self) -> Vec<(&'static str, u64)> {
+        let counts = self.results.iter();
+        let counts = counts.map(|counter| counter.load(Ordering::Relaxed));
+        RESULTS.into_iter().zip(counts).collect()
+    }
+
+    fn count(&self, result: MayResult) {
+        self.results[result as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Questions of workers wait here for their answers. Only the first counts.
@@ -247,26 +274,32 @@ impl Asker {
         &self,
         question: &MayQuestion<'_>,
     ) -> Result<Result<(), String>, AskError> {
-        match self.ask::<MayAnswer>(question).await? {
-            None => Err(bad_answer("there is no `allow`")),
-            Some(MayAnswer { allow: true, .. }) => Ok(Ok(())),
-            Some(MayAnswer { reason, .. }) => Ok(Err(
-                reason.map_or_else(String::new, |reason| log::peer(&reason))
-            )),
-        }
+        let said = match self.ask::<MayAnswer>(question).await {
+            Ok(None) => Err(bad_answer("there is no `allow`")),
+            Ok(Some(MayAnswer { allow: true, .. })) => Ok(Ok(())),
+            Ok(Some(MayAnswer { reason, .. })) => Ok(Err(log::peer(&reason.unwrap_or_default()))),
+            Err(error) => Err(error),
+        };
+        self.count(match &said {
+            Ok(Ok(())) => MayResult::Allowed,
+            Ok(Err(_)) => MayResult::Refused,
+            Err(error) if error.is_failure() => MayResult::Failed,
+            Err(_) => MayResult::Refused,
+        });
+        said
     }
 
     /// A place for a question of a connection's; `None`: there are too many.
     pub(crate) fn place(self: &Arc<Self>, connection: ConnectionId) -> Option<Place> {
         let mut questions = self.questions();
-        if questions.values().sum::<usize>() >= QUESTIONS_MAX {
+        let of_connection = questions.get(&connection).copied().unwrap_or(0);
+        if of_connection >= QUESTIONS_PER_CONNECTION_MAX
+            || questions.values().sum::<usize>() >= QUESTIONS_MAX
+        {
+            self.count(MayResult::Overloaded);
             return None;
         }
-        let count = questions.entry(connection).or_default();
-        if *count >= QUESTIONS_PER_CONNECTION_MAX {
-            return None;
-        }
-        *count += 1;
+        questions.insert(connection, of_connection + 1);
         Some(Place {
             asker: Arc::clone(self),
             connection,

@@ -1,6 +1,6 @@
 //! What is worth a loud line at the start of `serve`: settings that are taken and that are dangerous.
 
-use crate::config::{Config, InletAddress, Way};
+use crate::config::{Config, InletAddress, SessionPlace, Way};
 
 /// The warnings for a configuration, each a sentence that names the option.
 pub(super) fn of(config: &Config) -> Vec<String> {
@@ -38,6 +38,16 @@ pub(super) fn of(config: &Config) -> Vec<String> {
             "the API key crosses the network unencrypted on {}: give --tls-cert and --tls-key, or let a proxy on this \
              machine do TLS",
             public.join(", ")
+        ));
+    }
+    if let Some(session) = &config.auth.session
+        && let SessionPlace::Files { folder, .. } = &session.place
+        && !folder.is_dir()
+    {
+        warnings.push(format!(
+            "session.files: {} is no folder that the user who runs rupor sees: nobody will be known by a session. Write what \
+             session_save_path() gives on the site; behind PrivateTmp a service has a /tmp of its own",
+            folder.display()
         ));
     }
     if let Some(deflate) = &config.deflate
@@ -91,6 +101,13 @@ mod tests {
         let warnings = warnings(&flags);
         assert_eq!(warnings.len(), 2, "{warnings:?}");
         assert!(warnings[1].contains("tcp://0.0.0.0:1234"), "{warnings:?}");
+    }
+
+    #[test]
+    fn a_folder_of_sessions_that_is_none_is_told() {
+        let folder = |path| [("RUPOR_AUTH", "session"), ("RUPOR_SESSION_FILES", path)];
+        assert!(warnings(&folder("/nowhere/sessions"))[0].contains("/nowhere/sessions"));
+        assert_eq!(warnings(&folder("2;/")), [""; 0]);
     }
 
     #[test]

@@ -22,6 +22,9 @@ use std::sync::Arc;
 /// The query parameter that names a channel; may come several times.
 const CHANNEL_PARAMETER: &str = "channel";
 
+/// Log lines about foreign pages a second; over it they are logged at `debug`. A peer chooses how many there are.
+static FOREIGN: log::Sparing = log::Sparing::new(10);
+
 /// Decides about upgrades.
 #[derive(Debug)]
 pub(crate) struct Admission {
@@ -122,9 +125,15 @@ impl Admission {
         } else {
             Box::default()
         };
-        let cookie = request
-            .cookie(&self.gateway.settings().cookie_name)
-            .map(Arc::from);
+        // Of a session that was believed the id, whatever the cookie is called and whether it is sealed.
+        let session = identity
+            .as_ref()
+            .and_then(|identity| identity.ticket.as_ref());
+        let cookie = match session {
+            Some(ticket) => Some(ticket.expose()),
+            None => request.cookie(&self.gateway.settings().cookie_name),
+        };
+        let cookie = cookie.map(Arc::from);
         let kind = dialect::kind_for(subprotocol);
         let admitted = Admitted {
             identity,
@@ -167,7 +176,11 @@ impl Admission {
         }
         self.origins
             .check(&request.headers, request.secure)
-            .map_err(|error| Refusal::new(403, error.to_string()))
+            .map_err(|error| {
+                let origin = request.origin().map_or_else(String::new, log::peer);
+                FOREIGN.log(|| format!("an upgrade from a page of {origin} is refused: {error}"));
+                Refusal::new(403, error.to_string())
+            })
     }
 
     /// The first subprotocol of the client's list that may be spoken on this path (RFC 6455 §4.2.2 /subprotocol/).

@@ -55,6 +55,7 @@ struct Snapshot {
     gateway: Counts,
     ways: WayCounts,
     sessions: session::Counts,
+    questions: Vec<(&'static str, u64)>,
     lines: lines::Counts,
     redis: heard::Counts,
     postgres: heard::Counts,
@@ -76,6 +77,11 @@ pub(crate) fn router(sources: Sources) -> Router {
             server: sources.server.get().map(Handle::stats).unwrap_or_default(),
             gateway: sources.gateway.counts(),
             ways: sources.auth.counts(),
+            questions: sources
+                .auth
+                .asker()
+                .map(|asker| asker.counts())
+                .unwrap_or_default(),
             sessions: sources
                 .auth
                 .sessions()

@@ -351,6 +351,11 @@ pub(super) static METRICS: &[Metric] = &[
          sessions cannot be read, and kept",
         |s| by(&["result"], s.sessions.0.iter().copied()),
     ),
+    counter(
+        "channel_questions",
+        "Questions to the site about channels (`webhook` in a rule), by what they came to: allowed; refused; failed, because it did not say; overloaded, because too many wait",
+        |s| by(&["result"], s.questions.iter().copied()),
+    ),
     gauge(
         "inlet_connections",
         "Connections to the line inlets now",

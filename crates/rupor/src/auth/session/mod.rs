@@ -111,6 +111,13 @@ pub(crate) struct Ticket {
     pub(super) user: Arc<str>,
 }
 
+impl Ticket {
+    /// The session's id, by which the site finds its connections. It is in no log.
+    pub(crate) fn expose(&self) -> &str {
+        self.id.expose()
+    }
+}
+
 /// The site's sessions. Made from [`config::Session`].
 #[derive(Debug)]
 pub(crate) struct Sessions {
