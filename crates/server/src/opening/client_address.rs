@@ -122,8 +122,8 @@ impl Proxies {
     }
 
     /// The client of a connection that was just accepted: reads the PROXY protocol header in front of
-    /// it where there has to be one. Where there must be none, the header is noticed before TLS, or
-    /// by [`not_a_request`](Self::not_a_request).
+    /// it where there has to be one. Where there must be none, the header is noticed here before TLS,
+    /// otherwise by the parser of heads.
     pub(crate) async fn greeted(
         &self,
         tcp: &mut TcpStream,
@@ -131,8 +131,7 @@ impl Proxies {
         is_tls: bool,
         deadline: Instant,
     ) -> Result<SocketAddr, BadProxyHeader> {
-        let asked_for = self.source == ClientAddress::ProxyProtocol;
-        if asked_for && self.trusts(peer.ip()) {
+        if self.source == ClientAddress::ProxyProtocol && self.trusts(peer.ip()) {
             return match timeout_at(deadline, read_header(tcp)).await {
                 Ok(Ok(client)) => Ok(client.unwrap_or(peer)),
                 Ok(Err(Unread::Gone)) => Err(BadProxyHeader),
@@ -144,7 +143,7 @@ impl Proxies {
                 }
             };
         }
-        if asked_for || is_tls {
+        if is_tls {
             let mut front = [0; 12];
             // Whoever is slow here is the next one's to judge, who has the same deadline.
             let peeked = timeout_at(deadline, tcp.peek(&mut front)).await;
