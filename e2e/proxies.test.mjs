@@ -159,6 +159,21 @@ test('haproxy: pings keep a silent connection that it hands on, without them the
   }
 });
 
+test('haproxy: over TLS and HTTP/2 to rupor each WebSocket has its client', async (t) => {
+  const at = await place(t);
+  const more = `[tls]\ncert = "${at.cert}"\nkey = "${at.key}"`;
+  const rupor = await behind(t, 'haproxy', at, { more });
+  Object.assign(rupor, { curl: ['--insecure'], cert: at.cert });
+  const wiring = { [rupor.browsers]: `${rupor.browsers} ssl verify none alpn h2` };
+  const { port } = await haproxy(t, at, rupor, { ...haproxyChanges(at, rupor), ...wiring });
+  const url = `wss://127.0.0.1:${port}/ws/`;
+  for (const localAddress of [CLIENT, '127.0.0.5']) {
+    const listener = await Listener.open(t, url, [], { ...browser(port), localAddress });
+    assert.equal(await ask(listener, 'hi'), `hi from ${localAddress}:0, cookie `);
+  }
+  await counted(rupor, 'rupor_http2_opened_total', 2);
+});
+
 test('behind two proxies the client is whom the first one saw', async (t) => {
   const [inner, outer] = [await place(t), await place(t)];
   const rupor = await behind(t, 'nginx', inner, { changes: { [`https://${SITE}`]: `https://${SITE}:${outer.port}` } });
