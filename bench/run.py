@@ -7,11 +7,12 @@
     bench/run.py --seconds 5 --repeats 5 --peers rupor,floor,uwebsockets 'echo-*-d16'
     bench/run.py --page-only                 writes the page again, from what was measured before
 
-Server and generator (`rupor bench`, which compares every reply) get a core each. A cell is measured `--repeats` times;
-each time all its servers run one after the other, freshly started, in random order, with bare TCP before, between
-and after them. Handlers are compared with floors that measure themselves (handlers.py). A server that cannot be built is left out, and the page says so. What was measured is kept in
-bench/target/results.json; measuring a cell again replaces it. Exit status: 0 also when a bar is missed, 1 when a
-server or a run failed, 2 when nothing could be measured.
+Server and generator (`rupor bench`, which compares every reply) get a core each. A cell is measured `--repeats`
+times; each time all its servers run one after the other, freshly started, in random order, with bare TCP before,
+between and after them. Handlers are compared with floors that measure themselves (handlers.py). A server that cannot
+be built is left out, and the page says so. What was measured is kept in bench/target/results.json; measuring a cell
+again replaces it. Exit status: 0 also when a bar is missed, 1 when a server or a run failed, 2 when nothing could be
+measured.
 """
 
 import argparse
@@ -39,8 +40,8 @@ RUN_TIMEOUT_S = 120
 DESCRIPTORS_BESIDE = 1000
 PAYLOAD_JSON_BYTES = 1024
 # Of a run's report, by name; the rest is not kept but for this of its latencies.
-LATENCY = "p50_us"
-KEPT = ("messages", "messages_per_s", "generator_cores", "opened", "opened_per_s", "lost_connections", "error")
+LATENCY, CPU = "p50_us", "cpu_us_per_message"
+KEPT = (CPU, "messages", "messages_per_s", "generator_cores", "opened", "opened_per_s", "lost_connections", "error")
 
 
 class Failed(Exception):
@@ -139,7 +140,7 @@ class Measuring:
         if report.get("latency"):
             kept[LATENCY] = report["latency"][LATENCY]
         if kept.get("messages_per_cpu_s"):
-            kept["cpu_us_per_message"] = 1e6 / kept["messages_per_cpu_s"]
+            kept[CPU] = 1e6 / kept["messages_per_cpu_s"]
         print(f"  {row.label:<34} {figure(self.cell, kept)}", flush=True)
         return kept
 
@@ -189,8 +190,7 @@ def figure(cell, run):
         rate = run["messages_per_cpu_s"]
         return f"{rate:>12,.0f} messages per CPU second, generator {run['generator_cores']:.2f} cores"
     if cell.table == "handlers":
-        cpu = f", {run['cpu_us_per_message']:.1f} us of the gateway's CPU each" if "cpu_us_per_message" in run else ""
-        return f"{run['messages_per_s']:>12,.0f} events per second, p50 {run[LATENCY]:,.0f} us{cpu}"
+        return f"{run['messages_per_s']:>12,.0f} events per second, p50 {run[LATENCY]:,.0f} us, {run[CPU]:.1f} us of CPU each"
     return (
         f"{run['bytes_per_connection_open']:>9,.0f} bytes, at the end {run['bytes_per_connection_end']:>9,.0f}, "
         f"{run['opening_cpu_us_per_connection']:.1f} us to open"

@@ -27,6 +27,7 @@ pub fn run(
             let mine = Measured {
                 from,
                 until,
+                replies: 0,
                 latencies_ns: Vec::new(),
             };
             ask(mine, UnixStream::connect(socket)?, &request, payload)
@@ -38,6 +39,7 @@ pub fn run(
             .collect::<Result<Vec<_>>>()
     })?;
     for one in all {
+        measured.replies += one.replies;
         measured.latencies_ns.extend(one.latencies_ns);
     }
     Ok(measured)

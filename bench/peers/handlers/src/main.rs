@@ -18,6 +18,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 struct Measured {
     from: Instant,
     until: Instant,
+    /// Replies of the warm-up too.
+    replies: u64,
     latencies_ns: Vec<u64>,
 }
 
@@ -27,6 +29,7 @@ impl Measured {
         Self {
             from,
             until: from + duration,
+            replies: 0,
             latencies_ns: Vec::new(),
         }
     }
@@ -34,6 +37,7 @@ impl Measured {
     /// A reply came to what was sent then; `false`: it is over.
     fn reply(&mut self, sent: Instant) -> bool {
         let now = Instant::now();
+        self.replies += 1;
         if now >= self.from && now < self.until {
             let latency = u64::try_from((now - sent).as_nanos()).unwrap_or(u64::MAX);
             self.latencies_ns.push(latency);
@@ -52,11 +56,25 @@ impl Measured {
         };
         let rate = count as f64 / (self.until - self.from).as_secs_f64();
         println!(
-            "{{\"messages\":{count},\"messages_per_s\":{rate},\"latency\":{{\"p50_us\":{},\"p99_us\":{}}},\"error\":null}}",
+            "{{\"messages\":{count},\"messages_per_s\":{rate},\"latency\":{{\"p50_us\":{},\"p99_us\":{}}},\
+             \"cpu_us_per_message\":{},\"error\":null}}",
             at(0.5),
-            at(0.99)
+            at(0.99),
+            cpu_us() as f64 / self.replies as f64,
         );
     }
+}
+
+/// CPU time of this process so far, in microseconds; zero where the system does not tell.
+fn cpu_us() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Behind the name, which may have spaces, user and system time are the 12th and 13th, in hundredths of a second.
+    let (_, fields) = stat.rsplit_once(')').unwrap_or_default();
+    let times = fields.split_whitespace().skip(11).take(2);
+    times
+        .filter_map(|time| time.parse::<u64>().ok())
+        .sum::<u64>()
+        * 10_000
 }
 
 fn main() -> Result<()> {

@@ -2,7 +2,7 @@
 
 use super::passed::PassedSockets;
 use super::servers::{Servers, ServersRunning};
-use super::start::Failure;
+use super::start::{Failure, Threads};
 use crate::auth::Auth;
 use crate::auth::api_key::ApiKey;
 use crate::auth::origin::{Hosts, Origins};
@@ -126,7 +126,7 @@ pub(super) fn start(
     examples: &Examples,
     tls: Option<Tls>,
     mut passed: PassedSockets,
-    runtime: &Runtime,
+    threads: &Threads,
 ) -> Result<(Running, Site), Failure> {
     let settings = Settings::from_config(config);
     let mut limits = config.limits.clone();
@@ -177,7 +177,8 @@ pub(super) fn start(
     passed.are_all_taken().map_err(Failure::Unnamed)?;
     let running = server.start().map_err(Failure::Server)?;
     let limits = line_limits(config);
-    let handlers = Handlers::start(&gateway, for_php, runtime);
+    let runtime = &threads.inlets;
+    let handlers = Handlers::start(&gateway, for_php, &threads.handlers);
     begin(&auth, &gateway, runtime);
     let servers = servers.start(&gateway, &stopping, runtime);
     let for_lines = Arc::clone(&gateway);
@@ -194,6 +195,14 @@ pub(super) fn start(
             handlers,
         },
     ))
+}
+
+fn line_limits(config: &Config) -> lines::Limits {
+    lines::Limits {
+        line_bytes_max: config.publish_bytes_max,
+        connections_max: config.inlet_connections_max,
+        ..lines::Limits::default()
+    }
 }
 
 /// Starts what runs beside connections to know who they are.
@@ -213,14 +222,6 @@ fn api_key(config: &Config) -> Result<Option<Secret>, Failure> {
     match config.mode {
         Mode::Demo => random_key().map(Some),
         Mode::Serve | Mode::Echo => Ok(config.api_key.clone()),
-    }
-}
-
-fn line_limits(config: &Config) -> lines::Limits {
-    lines::Limits {
-        line_bytes_max: config.publish_bytes_max,
-        connections_max: config.inlet_connections_max,
-        ..lines::Limits::default()
     }
 }
 

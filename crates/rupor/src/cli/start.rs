@@ -25,10 +25,19 @@ use tracing::{info, warn};
 const EXIT_FAILURE: u8 = 1;
 /// A second signal cut the drain short.
 const EXIT_CUT_SHORT: u8 = 3;
-/// Threads for inlets, the HTTP API's work and signals; the WebSockets have threads of their own.
-const RUNTIME_THREADS: usize = 2;
+/// Threads for inlets, the HTTP API's work and signals.
+const INLET_THREADS: usize = 2;
 /// How long the runtime's tasks may take to end after everything is closed.
 const RUNTIME_END: Duration = Duration::from_millis(500);
+
+/// What tasks run on; the WebSockets have threads of their own.
+#[derive(Debug)]
+pub(super) struct Threads {
+    /// The site's side, and signals.
+    pub(super) inlets: Runtime,
+    /// One thread for the tasks of handlers: docs/adr/0029.
+    pub(super) handlers: Runtime,
+}
 
 /// Runs a serving command until it is told to end.
 pub(super) fn run(config: &Config, file: Option<&Path>, passed: PassedSockets) -> ExitCode {
@@ -133,29 +142,38 @@ fn bracketed(address: &std::net::SocketAddr) -> String {
 }
 
 fn started(config: &Config, passed: PassedSockets) -> Result<Ending, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(RUNTIME_THREADS)
-        .thread_name("rupor-inlet")
-        .enable_all()
-        .build()
-        .map_err(Failure::System)?;
+    let threads = Threads {
+        inlets: runtime("rupor-inlet", INLET_THREADS)?,
+        handlers: runtime("rupor-handlers", 1)?,
+    };
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let (mut config, warning) = super::descriptors::fit(config, &limits);
     if let (Mode::Serve, Some(warning)) = (config.mode, warning) {
         warn!("{warning}");
     }
-    let examples = runtime.block_on(Examples::prepare(&mut config));
-    let ending = serve(&config, &examples, passed, &runtime);
-    runtime.shutdown_timeout(RUNTIME_END);
+    let examples = threads.inlets.block_on(Examples::prepare(&mut config));
+    let ending = serve(&config, &examples, passed, &threads);
+    threads.inlets.shutdown_timeout(RUNTIME_END);
+    threads.handlers.shutdown_timeout(RUNTIME_END);
     ending
+}
+
+fn runtime(name: &str, threads: usize) -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name(name)
+        .enable_all()
+        .build()
+        .map_err(Failure::System)
 }
 
 fn serve(
     config: &Config,
     examples: &Examples,
     passed: PassedSockets,
-    runtime: &Runtime,
+    threads: &Threads,
 ) -> Result<Ending, Failure> {
+    let runtime = &threads.inlets;
     let signals = runtime
         .block_on(async { Signals::catch() })
         .map_err(Failure::System)?;
@@ -179,7 +197,7 @@ fn serve(
             warn!("{warning}");
         }
     }
-    let (running, mut site) = super::site::start(config, examples, tls.clone(), passed, runtime)?;
+    let (running, mut site) = super::site::start(config, examples, tls.clone(), passed, threads)?;
     if let (Mode::Demo, Some(listen)) = (config.mode, running.addresses().first()) {
         let demo = Demo {
             listen: *listen,

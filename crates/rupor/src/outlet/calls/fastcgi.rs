@@ -2,26 +2,23 @@
 
 use super::callee::{Answer, NoAnswer, excerpt};
 use super::lanes::{About, Event};
-use super::stream::{Connection, Seen, Stream};
+use super::record::{self, Reply, Taken, Variables, Wrong};
 use crate::config::{FpmAddress, FpmConfig};
 use crate::gateway::ConnectionId;
-use fastcgi_client::conn::KeepAlive;
-use fastcgi_client::io::{Cursor, TokioCompat};
-use fastcgi_client::{Client, ClientError, HttpConversionError, Params, Request, Response};
 use socket2::SockRef;
 use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-/// Longest answer of a script with its headers, and of its error output, in bytes on the wire.
-const ANSWER_BYTES_MAX: usize = 4 << 20;
+/// Bytes that are read at once.
+const READ_BYTES: usize = 16 * 1024;
 /// A connection that was not used for so long is closed: each occupies a process of php-fpm.
 pub(super) const IDLE_MAX: Duration = Duration::from_secs(5);
 
@@ -40,19 +37,25 @@ pub(super) struct Pool {
 }
 
 /// A connection, and since when it is not used.
+#[derive(Debug)]
 struct Kept {
-    client: Client<TokioCompat<Stream>, KeepAlive>,
-    /// The same socket, to see whether it was closed.
-    socket: OwnedFd,
-    seen: Arc<Seen>,
+    stream: Stream,
+    /// What came and was not taken yet.
+    bytes: Vec<u8>,
     since: Instant,
     _counted: Counted,
 }
 
-impl fmt::Debug for Kept {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Kept").finish_non_exhaustive()
-    }
+#[derive(Debug)]
+enum Stream {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+/// Why an exchange broke off.
+enum Broken {
+    Io(io::Error),
+    Wrong(Wrong),
 }
 
 /// An attempt that brought nothing.
@@ -63,6 +66,7 @@ struct Failed {
 }
 
 /// Counts open connections.
+#[derive(Debug)]
 struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
@@ -109,16 +113,12 @@ impl Pool {
                 Some(kept) => kept,
                 None => self.connect().await.map_err(|error| unreachable(&error))?,
             };
-            let request = || {
-                Request::new(
-                    params(&self.config, connection, about, event),
-                    Cursor::new(event.body()),
-                )
-            };
-            match self.ask(connected, request()).await {
+            let variables = variables(&self.config, connection, about, event);
+            let request = record::request(&variables, event.body());
+            match self.ask(connected, &request).await {
                 Err(Failed { unheard: true, .. }) if is_kept => {
                     let connected = self.connect().await.map_err(|error| unreachable(&error))?;
-                    self.ask(connected, request()).await
+                    self.ask(connected, &request).await
                 }
                 asked => asked,
             }
@@ -133,32 +133,24 @@ impl Pool {
     }
 
     /// Asks once; the connection is kept if that went well.
-    async fn ask(
-        &self,
-        mut kept: Kept,
-        request: Request<'_, Cursor<&[u8]>>,
-    ) -> Result<Response, Failed> {
-        kept.seen.begin();
+    async fn ask(&self, mut kept: Kept, request: &[u8]) -> Result<Reply, Failed> {
         let began = Instant::now();
-        match kept.client.execute(request).await {
-            Ok(response) => {
+        let mut reply = Reply::default();
+        match kept.exchange(request, &mut reply).await {
+            Ok(()) => {
                 kept.since = Instant::now();
                 // What nobody asked for is not to be taken for the next answer.
-                if !kept.seen.has_unread() {
+                if kept.bytes.is_empty() {
                     self.idle().push(kept);
                 }
-                Ok(response)
+                Ok(reply)
             }
-            Err(error) => {
-                let ended = is_end(&error);
-                let nothing_came = kept.seen.has_nothing();
+            Err(broken) => {
+                let nothing_came = reply.is_empty() && kept.bytes.is_empty();
+                let soon = began.elapsed() < UNHEARD_MAX;
                 Err(Failed {
-                    unheard: ended && nothing_came && began.elapsed() < UNHEARD_MAX,
-                    reason: if ended {
-                        "its process ended".to_owned()
-                    } else {
-                        error.to_string()
-                    },
+                    unheard: broken.is_end() && nothing_came && soon,
+                    reason: broken.to_string(),
                 })
             }
         }
@@ -178,7 +170,7 @@ impl Pool {
         let mut idle = self.idle();
         // Processes of php-fpm end after a while.
         while let Some(kept) = idle.pop() {
-            if is_open(&kept.socket) {
+            if kept.stream.is_open() {
                 return Some(kept);
             }
         }
@@ -186,41 +178,103 @@ impl Pool {
     }
 
     async fn connect(&self) -> io::Result<Kept> {
-        let (connection, socket) = match &self.config.address {
-            FpmAddress::Unix(path) => {
-                let stream = UnixStream::connect(path).await?;
-                let socket = SockRef::from(&stream).try_clone()?;
-                (Connection::Unix(stream), socket)
-            }
+        let stream = match &self.config.address {
+            FpmAddress::Unix(path) => Stream::Unix(UnixStream::connect(path).await?),
             FpmAddress::Tcp(address) => {
                 let stream = TcpStream::connect(address).await?;
                 let _ = stream.set_nodelay(true);
-                let socket = SockRef::from(&stream).try_clone()?;
-                (Connection::Tcp(stream), socket)
+                Stream::Tcp(stream)
             }
         };
-        let (stream, seen) = Stream::new(connection, ANSWER_BYTES_MAX);
         Ok(Kept {
-            client: Client::new_keep_alive_tokio(stream),
-            socket: socket.into(),
-            seen,
+            stream,
+            bytes: Vec::new(),
             since: Instant::now(),
             _counted: Counted::new(&self.open),
         })
     }
 }
 
-/// Nothing may have come that was not asked for, and no end.
-fn is_open(socket: &OwnedFd) -> bool {
-    let mut byte = [MaybeUninit::uninit()];
-    let peeked = SockRef::from(socket).peek(&mut byte);
-    peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+impl Kept {
+    /// Writes the request and reads the answer.
+    async fn exchange(&mut self, request: &[u8], reply: &mut Reply) -> Result<(), Broken> {
+        self.stream.write_all(request).await?;
+        loop {
+            let mut at = 0;
+            loop {
+                match reply.take(self.bytes.get(at..).unwrap_or_default())? {
+                    Taken::Nothing => break,
+                    Taken::Part(length) => at += length,
+                    Taken::Last(length) => {
+                        self.bytes.drain(..at + length);
+                        self.bytes.shrink_to(READ_BYTES);
+                        return Ok(());
+                    }
+                }
+            }
+            self.bytes.drain(..at);
+            self.bytes.reserve(READ_BYTES);
+            if self.stream.read_buf(&mut self.bytes).await? == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+        }
+    }
 }
 
-/// Whether the other end went away.
-fn is_end(error: &ClientError) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
-    matches!(error, ClientError::Io(error) if matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof))
+impl Stream {
+    async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Unix(stream) => stream.write_all(bytes).await,
+            Self::Tcp(stream) => stream.write_all(bytes).await,
+        }
+    }
+
+    async fn read_buf(&mut self, bytes: &mut Vec<u8>) -> io::Result<usize> {
+        match self {
+            Self::Unix(stream) => stream.read_buf(bytes).await,
+            Self::Tcp(stream) => stream.read_buf(bytes).await,
+        }
+    }
+
+    /// Nothing may have come that was not asked for, and no end.
+    fn is_open(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        let peeked = match self {
+            Self::Unix(stream) => SockRef::from(stream).peek(&mut byte),
+            Self::Tcp(stream) => SockRef::from(stream).peek(&mut byte),
+        };
+        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+impl Broken {
+    /// Whether the other end went away.
+    fn is_end(&self) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+        matches!(self, Self::Io(error) if matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof))
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            _ if self.is_end() => formatter.write_str("its process ended"),
+            Self::Io(error) => error.fmt(formatter),
+            Self::Wrong(wrong) => wrong.fmt(formatter),
+        }
+    }
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Wrong> for Broken {
+    fn from(wrong: Wrong) -> Self {
+        Self::Wrong(wrong)
+    }
 }
 
 fn unreachable(error: &io::Error) -> NoAnswer {
@@ -229,14 +283,11 @@ fn unreachable(error: &io::Error) -> NoAnswer {
     ))
 }
 
-fn answer(mut response: Response) -> Result<Answer, NoAnswer> {
-    let errors = response.stderr.take().unwrap_or_default();
-    let http: http::Response<Vec<u8>> =
-        response.try_into().map_err(|error: HttpConversionError| {
-            NoAnswer(format!("the answer of php-fpm cannot be read: {error}"))
-        })?;
-    let status = http.status().as_u16();
-    let body = http.into_body();
+fn answer(mut reply: Reply) -> Result<Answer, NoAnswer> {
+    let (status, body) = reply
+        .document()
+        .map_err(|error| NoAnswer(format!("the answer of php-fpm cannot be read: {error}")))?;
+    let errors = reply.errors;
     match status {
         200 => Ok(Answer { body, errors }),
         404 => Err(NoAnswer(
@@ -252,77 +303,83 @@ fn answer(mut response: Response) -> Result<Answer, NoAnswer> {
 
 /// What CGI calls the request (RFC 3875 §4.1), so that `$_SERVER`, `$_GET` and `$_COOKIE` are those of the request that
 /// opened the connection; and `RUPOR_…` for what happened on it.
-fn params(
+fn variables(
     config: &FpmConfig,
     connection: Option<ConnectionId>,
     about: &About,
     event: &Event,
-) -> Params<'static> {
+) -> Variables {
     let request = &about.request;
     let script = config.script.to_string_lossy();
-    let name = config
-        .script
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy();
-    let root = config
-        .script
-        .parent()
-        .unwrap_or(&config.script)
-        .to_string_lossy();
-    let content_type = match event {
-        Event::Binary(_) => "application/octet-stream",
-        _ => "text/plain; charset=utf-8",
-    };
-    let mut params = Params::default()
-        .request_method("POST")
-        .script_filename(script.into_owned())
-        .script_name(format!("/{name}"))
-        .document_root(root.into_owned())
-        .document_uri(format!("/{name}"))
-        .request_uri(request.target.clone())
-        .query_string(request.query().unwrap_or_default().to_owned())
-        .remote_addr(request.remote.ip().to_string())
-        .remote_port(request.remote.port())
-        .server_name(request.host().unwrap_or_default().to_owned())
-        .content_type(content_type)
-        .content_length(event.body().len())
-        .custom("RUPOR_EVENT", event.name());
-    let mut add = |name: &str, value: String| {
-        let owned = std::mem::take(&mut params);
-        params = owned.custom(name.to_owned(), value);
-    };
+    let name = config.script.file_name().unwrap_or_default();
+    let name = format!("/{}", name.to_string_lossy());
+    let root = config.script.parent().unwrap_or(&config.script);
+    let mut all = Variables::default();
+    for (name, value) in [
+        ("GATEWAY_INTERFACE", "CGI/1.1"),
+        (
+            "SERVER_SOFTWARE",
+            concat!("rupor/", env!("CARGO_PKG_VERSION")),
+        ),
+        ("SERVER_PROTOCOL", "HTTP/1.1"),
+        ("SERVER_NAME", request.host().unwrap_or_default()),
+        ("REQUEST_METHOD", "POST"),
+        ("REQUEST_URI", &request.target),
+        ("QUERY_STRING", request.query().unwrap_or_default()),
+        ("SCRIPT_FILENAME", &script),
+        ("SCRIPT_NAME", &name),
+        ("DOCUMENT_ROOT", &root.to_string_lossy()),
+        ("DOCUMENT_URI", &name),
+        ("REMOTE_ADDR", &request.remote.ip().to_string()),
+        ("REMOTE_PORT", &request.remote.port().to_string()),
+        ("CONTENT_TYPE", content_type(event)),
+        ("CONTENT_LENGTH", &event.body().len().to_string()),
+        ("RUPOR_EVENT", event.name()),
+    ] {
+        all.add(name, value);
+    }
     if request.secure {
-        add("HTTPS", "on".to_owned());
+        all.add("HTTPS", "on");
     }
     if let Some(connection) = connection {
-        add("RUPOR_CONNECTION", connection.to_string());
+        all.add("RUPOR_CONNECTION", &connection.to_string());
     }
     if let Some(user) = &about.user {
-        add("RUPOR_USER", user.to_string());
+        all.add("RUPOR_USER", user);
     }
     if let Some(attached) = &about.attached {
-        add("RUPOR_ATTACHED", attached.to_string());
+        all.add("RUPOR_ATTACHED", attached);
     }
+    add_event(&mut all, event);
+    for (name, value) in headers(&request.headers) {
+        all.add(&name, &value);
+    }
+    all
+}
+
+fn content_type(event: &Event) -> &'static str {
     match event {
-        Event::Text(_) => add("RUPOR_TYPE", "text".to_owned()),
-        Event::Binary(_) => add("RUPOR_TYPE", "binary".to_owned()),
+        Event::Binary(_) => "application/octet-stream",
+        _ => "text/plain; charset=utf-8",
+    }
+}
+
+fn add_event(all: &mut Variables, event: &Event) {
+    match event {
+        Event::Text(_) => all.add("RUPOR_TYPE", "text"),
+        Event::Binary(_) => all.add("RUPOR_TYPE", "binary"),
         Event::Close { code, reason } => {
-            add("RUPOR_CODE", code.to_string());
-            add("RUPOR_REASON", reason.to_string());
+            all.add("RUPOR_CODE", &code.to_string());
+            all.add("RUPOR_REASON", reason);
         }
         Event::Refused(refused) => {
-            add("RUPOR_COMMAND", refused.command.to_owned());
-            add("RUPOR_NAME", refused.name.clone());
-            add("RUPOR_CODE", refused.code.to_owned());
-            add("RUPOR_REASON", refused.error.clone());
+            all.add("RUPOR_COMMAND", refused.command);
+            all.add("RUPOR_NAME", &refused.name);
+            all.add("RUPOR_CODE", refused.code);
+            all.add("RUPOR_REASON", &refused.error);
         }
         Event::Upgrade | Event::Open => {}
     }
-    for (name, value) in headers(&request.headers) {
-        add(&name, value);
-    }
-    params
 }
 
 /// Headers as CGI names them. One with an underscore would look like another with a hyphen, and `Proxy` would become

@@ -11,7 +11,7 @@ mod answer;
 mod callee;
 mod fastcgi;
 mod lanes;
-mod stream;
+mod record;
 mod webhook;
 
 use super::limits::{Full, Limits};
