@@ -9,7 +9,7 @@ use core::mem;
 
 use super::{Connection, State};
 use crate::{
-    Close, CloseCode, Control, DeflatePool, Event, Initiator, PeerError, Time,
+    Close, CloseCode, Control, DeflatePool, Event, Incoming, Initiator, PeerError, Time,
     frame::{
         Opcode,
         header::{self, HEADER_BYTES_MAX, Header, Rules},
@@ -111,6 +111,11 @@ impl Connection {
             // Any byte is a sign of life.
             self.pong_due = Time::NEVER;
         }
+        match self.whole_message(input) {
+            Some(Ok(message)) => return Some(Event::Message(message)),
+            Some(Err(error)) => return Some(self.fail(error, out)),
+            None => {}
+        }
         while !input.is_empty() && self.state != State::Closed {
             match self.receive_frame(input, now, out, pool.as_deref_mut()) {
                 Ok(Some(event)) => return Some(event),
@@ -120,6 +125,32 @@ impl Connection {
         }
         *input = &mut [];
         None
+    }
+
+    /// Takes a message that lies whole at the front of `input`, which is how nearly all come. `None`:
+    /// it is something else, or more than a limit allows, which is for
+    /// [`receive_frame`](Self::receive_frame) to say.
+    fn whole_message<'a>(
+        &self,
+        input: &mut &'a mut [u8],
+    ) -> Option<Result<Incoming<'a>, PeerError>> {
+        if self.unfinished.is_some() || self.state != State::Open {
+            return None;
+        }
+        let frame = header::decode_plain(input, self.masking_keys.is_none())?;
+        let limits = &self.config.limits;
+        let end = frame.header_len.saturating_add(frame.payload_len);
+        if end > input.len()
+            || frame.payload_len > limits.message_bytes_max
+            || limits.frames_per_message_max == 0
+        {
+            return None;
+        }
+        let payload = take_front(input, end).get_mut(frame.header_len..)?;
+        if let Some(key) = frame.masking_key {
+            mask::apply(payload, key);
+        }
+        Some(assembly::whole(frame.kind, payload))
     }
 
     /// Takes one frame, or what there is of it.

@@ -1,7 +1,7 @@
 //! Frame headers in: decoding, and every rule that a header alone can break (RFC 6455 §5.2-5.5).
 
 use super::Opcode;
-use crate::PeerError;
+use crate::{Kind, PeerError};
 
 /// Bytes of the longest header: two, a 64-bit length, a masking key.
 pub(crate) const HEADER_BYTES_MAX: usize = 14;
@@ -85,6 +85,50 @@ pub(crate) fn decode(bytes: &[u8], rules: Rules) -> Result<Option<(Header, usize
     )))
 }
 
+/// The header of a message in one frame that is neither compressed nor longer than 64 KiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PlainHeader {
+    pub(crate) kind: Kind,
+    pub(crate) header_len: usize,
+    pub(crate) payload_len: usize,
+    pub(crate) masking_key: Option<[u8; 4]>,
+}
+
+/// What [`decode`] does, for the most frequent header alone, where no fragmented message is
+/// unfinished. `None`: look there.
+pub(crate) fn decode_plain(bytes: &[u8], masked: bool) -> Option<PlainHeader> {
+    let (&[first, second], rest) = bytes.split_first_chunk::<2>()?;
+    let kind = match first {
+        0x81 => Kind::Text,
+        0x82 => Kind::Binary,
+        _ => return None,
+    };
+    if (second & MASK != 0) != masked {
+        return None;
+    }
+    let (payload_len, rest) = match second & !MASK {
+        126 => {
+            let (len, rest) = rest.split_first_chunk::<2>()?;
+            let len = u16::from_be_bytes(*len);
+            (len >= 126).then_some((usize::from(len), rest))?
+        }
+        127 => return None,
+        len => (usize::from(len), rest),
+    };
+    let (masking_key, rest) = if masked {
+        let (key, rest) = rest.split_first_chunk::<4>()?;
+        (Some(*key), rest)
+    } else {
+        (None, rest)
+    };
+    Some(PlainHeader {
+        kind,
+        header_len: bytes.len().saturating_sub(rest.len()),
+        payload_len,
+        masking_key,
+    })
+}
+
 fn first_byte(byte: u8, rules: Rules) -> Result<(bool, Opcode), PeerError> {
     let allowed = if rules.deflate { COMPRESSED } else { 0 };
     if byte & RESERVED & !allowed != 0 {
@@ -133,5 +177,47 @@ fn length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, PeerError> {
             Ok(Some((len, rest)))
         }
         _ => Ok(Some((u64::from(short), rest))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    use super::{Header, Opcode, Rules, decode, decode_plain};
+
+    fn as_any(bytes: &[u8], masked: bool) -> Option<(Header, usize)> {
+        let plain = decode_plain(bytes, masked)?;
+        let header = Header {
+            fin: true,
+            opcode: Opcode::from(plain.kind),
+            compressed: false,
+            payload_len: plain.payload_len as u64,
+            masking_key: plain.masking_key,
+        };
+        Some((header, plain.header_len))
+    }
+
+    proptest! {
+        #[test]
+        fn the_plain_header_is_what_any_header_is(
+            first in prop_oneof![Just(0x81), Just(0x82), any::<u8>()],
+            second: u8,
+            rest: Vec<u8>,
+            masked: bool,
+        ) {
+            let mut bytes = std::vec![first, second];
+            bytes.extend(rest);
+            let rules = Rules { masked, message_open: false, deflate: true };
+            let any = decode(&bytes, rules).ok().flatten();
+            let plain = as_any(&bytes, masked);
+            if plain.is_some() {
+                prop_assert_eq!(plain, any);
+            } else if let Some((header, _)) = any {
+                let message = header.fin && header.opcode.kind().is_some() && !header.compressed;
+                prop_assert!(!message || header.payload_len > u64::from(u16::MAX));
+            }
+        }
     }
 }
