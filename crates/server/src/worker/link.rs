@@ -463,13 +463,13 @@ impl Link {
         !self.flags.broken
             && self.doom.is_none()
             && self.backlog() <= context.limits.backlog_pause_bytes
-            && self.rate.over_until(&context.limits, context.now).is_none()
+            && !self.rate.is_over(&context.limits, context.now)
     }
 
     /// Keeps watch over how long it has been over its rate.
     pub(crate) fn watch_rate(&mut self, context: &Context) {
         let (limits, now) = (&context.limits, context.now);
-        if self.rate.over_until(limits, now).is_some() {
+        if self.rate.is_over(limits, now) {
             if self.over_since == NEVER {
                 self.over_since = now;
             }

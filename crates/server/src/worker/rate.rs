@@ -41,6 +41,14 @@ impl Rate {
         charge(&mut self.bytes_paid_us, count, limits.bytes_per_second, now);
     }
 
+    /// Whether the peer may not go on now: [`over_until`](Self::over_until) without its division,
+    /// for what is asked about every message.
+    pub(crate) fn is_over(&self, limits: &Limits, now: Time) -> bool {
+        let paid_us = self.messages_paid_us.max(self.bytes_paid_us);
+        let burst_us = u64::from(limits.rate_burst_seconds).saturating_mul(MICROS);
+        paid_us.saturating_sub(burst_us) > now.as_millis().saturating_mul(1000)
+    }
+
     /// When the peer may go on, if it may not now.
     pub(crate) fn over_until(&self, limits: &Limits, now: Time) -> Option<Time> {
         let burst_us = u64::from(limits.rate_burst_seconds).saturating_mul(MICROS);
@@ -55,8 +63,9 @@ mod tests {
     use super::*;
 
     fn over(rate: &Rate, limits: &Limits, now: u64) -> Option<u64> {
-        rate.over_until(limits, Time::from_millis(now))
-            .map(Time::as_millis)
+        let at = rate.over_until(limits, Time::from_millis(now));
+        assert_eq!(rate.is_over(limits, Time::from_millis(now)), at.is_some());
+        at.map(Time::as_millis)
     }
 
     #[test]

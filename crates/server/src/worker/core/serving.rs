@@ -226,24 +226,39 @@ fn serve<H: Handler, T: Transport>(
         return Served::All;
     };
     let mut rest = input;
+    loop {
+        let before = rest.len();
+        // One guard for all the messages: behind one whose handler panicked the others are served.
+        let served = guard(|| serve_each(link, transport, state, handler, context, &mut rest));
+        if let Some(served) = served {
+            return served;
+        }
+        end_after_panic(link, context);
+        if rest.len() == before {
+            return Served::All;
+        }
+    }
+}
+
+fn serve_each<H: Handler, T: Transport>(
+    link: &mut Link,
+    transport: &mut T,
+    state: &mut H::State,
+    handler: &mut H,
+    context: &mut Context,
+    rest: &mut &mut [u8],
+) -> Served {
     link.watch_pongs();
-    while let Some(event) = link.protocol.receive_with(
-        &mut context.deflate,
-        &mut rest,
-        context.now,
-        &mut context.out,
-    ) {
+    while let Some(event) =
+        link.protocol
+            .receive_with(&mut context.deflate, rest, context.now, &mut context.out)
+    {
         match event {
             Event::Message(incoming) => {
                 context.tally.messages_in += 1;
                 link.rate.message(&context.limits, context.now);
-                let done = guard(|| {
-                    let mut connection = Connection::new(link, context, Some(transport));
-                    handler.on_message(&mut connection, state, incoming.as_message());
-                });
-                if done.is_none() {
-                    end_after_panic(link, context);
-                }
+                let mut connection = Connection::new(link, context, Some(transport));
+                handler.on_message(&mut connection, state, incoming.as_message());
             }
             Event::Ping(_) | Event::Pong(_) => {}
             Event::Closed(close) => return Served::Closed(close),
