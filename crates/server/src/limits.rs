@@ -112,9 +112,9 @@ limits! {
         "An HTTP/2 connection that does not acknowledge a PING for so long is ended.";
     user_timeout_ms: u32 = 20_000, "ms",
         "TCP_USER_TIMEOUT: sent bytes that the peer's system does not acknowledge for so long end the connection (Linux). 0: the system's.";
-    notsent_lowat_bytes: u32 = 128 * 1024, "bytes",
-        "TCP_NOTSENT_LOWAT: with so many bytes that TCP has not sent yet, the system takes no more of a connection's (Linux), so that the rest can still be left out or overtaken. 0: the system's.";
-    receive_buffer_bytes: usize = 256 * 1024, "bytes",
+    notsent_lowat_bytes: u32 = 512 * 1024, "bytes",
+        "TCP_NOTSENT_LOWAT: with so many bytes that TCP has not sent yet, the system takes no more of a connection's (Linux), so that the rest can still be left out or overtaken; 128 KiB once something waits that may be left out. 0: the system's.";
+    receive_buffer_bytes: usize = 512 * 1024, "bytes",
         "A worker's one receive buffer, shared by its connections.";
     reads_per_turn_max: u32 = 4, "reads",
         "Full receive buffers that one connection is read in one turn of the loop, before the others have theirs.";

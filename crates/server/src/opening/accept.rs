@@ -402,7 +402,7 @@ mod tests {
             let lowat = SockRef::from(&tcp).tcp_notsent_lowat().unwrap();
             let timeout = SockRef::from(&tcp).tcp_user_timeout().unwrap();
             if limits.notsent_lowat_bytes > 0 {
-                assert_eq!(lowat, 128 * 1024);
+                assert_eq!(lowat, 512 * 1024);
                 assert_eq!(timeout, Some(Duration::from_secs(20)));
             } else {
                 assert_eq!(lowat, untouched);

@@ -19,6 +19,11 @@ use crate::topic::Topic;
 /// them it is only counted.
 pub(crate) const NOTED_TOPICS_MAX: usize = 128;
 
+/// Bytes that the system may have unsent of a connection for which something waits that may be left
+/// out: what the system has, cannot be. Others may have more of theirs there
+/// ([`Limits::notsent_lowat_bytes`]), which long messages are faster by.
+const UNSENT_DROPPABLE_BYTES_MAX: u32 = 128 * 1024;
+
 /// How a publication may be left out.
 #[derive(Debug, Clone)]
 pub(crate) struct Droppable {
@@ -106,6 +111,12 @@ impl Link {
         let lane = droppable
             .filter(|_| outgoing.is_droppable())
             .map(|droppable| Arc::clone(&droppable.lane));
+        if lane.is_some() && !self.flags.keeps_unsent {
+            self.flags.keeps_unsent = true;
+            if context.limits.notsent_lowat_bytes > UNSENT_DROPPABLE_BYTES_MAX {
+                transport.keep_unsent(UNSENT_DROPPABLE_BYTES_MAX);
+            }
+        }
         let now = context.now;
         self.outbox_mut(context).push_frame(outgoing, lane, now);
         context.tally.frames_out += 1;

@@ -101,6 +101,8 @@ pub(crate) struct Flags {
     pub(crate) deaf: bool,
     /// permessage-deflate was agreed to.
     pub(crate) deflate: bool,
+    /// The system was told to have little unsent.
+    pub(crate) keeps_unsent: bool,
 }
 
 /// What an adopted connection comes with.

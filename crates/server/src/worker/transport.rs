@@ -7,6 +7,8 @@ use std::net::Shutdown;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use rustls::ServerConnection;
+#[cfg(target_os = "linux")]
+use socket2::SockRef;
 
 use super::pipe::Pipe;
 
@@ -15,6 +17,11 @@ use super::pipe::Pipe;
 pub(crate) trait Transport: Read + Write + 'static {
     /// `on_open` has run, so the peer may hear that it is open. Said once, before the first byte.
     fn opened(&mut self) {}
+
+    /// From now on the system takes no more while it has so many bytes that it has not sent.
+    fn keep_unsent(&mut self, bytes_max: u32) {
+        let _ = bytes_max;
+    }
 
     /// Says to the peer that nothing more will come.
     fn shutdown(&mut self);
@@ -187,6 +194,18 @@ impl Transport for Socket {
         if let Self::Stream(pipe) = self {
             pipe.opened();
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn keep_unsent(&mut self, bytes_max: u32) {
+        let tcp = match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(socket) => &socket.tcp,
+            // What a stream may have unsent is small anyway.
+            Self::Stream(_) => return,
+        };
+        // Without it, only more is out of reach.
+        let _ = SockRef::from(tcp).set_tcp_notsent_lowat(bytes_max);
     }
 
     fn shutdown(&mut self) {
