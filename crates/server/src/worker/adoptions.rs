@@ -42,6 +42,11 @@ impl<T> Adoptions<T> {
         }
     }
 
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().as_ref().map_or(0, VecDeque::len)
+    }
+
     /// Takes the next one.
     pub(crate) fn pop(&self) -> Option<T> {
         self.lock().as_mut()?.pop_front()
@@ -75,6 +80,7 @@ mod tests {
         assert_eq!(adoptions.push(2), Ok(()));
         assert!(!adoptions.has_room());
         assert_eq!(adoptions.push(3), Err(3));
+        assert_eq!(adoptions.len(), 2);
         assert!(!adoptions.shut_if_empty());
         assert_eq!(
             (adoptions.pop(), adoptions.pop(), adoptions.pop()),

@@ -3,13 +3,14 @@
 //!
 //! A turn: [`Core::begin_turn`] with the time, [`Core::ready`] for what became readable or
 //! writable,
-//! [`Core::adopt`] and [`Core::command`] for what came through the inbox, then [`Core::end_turn`],
+//! [`Core::adopt`] and [`Core::commands`] for what came through the inbox, then [`Core::end_turn`],
 //! which does what is due and writes to every connection that something was queued for.
 //!
 //! Invariants: `on_close` is called once for each `on_open` that returned; a slot is free only
 //! after its connection gave back its subscriptions and its part of the backlog.
 
 mod parting;
+mod publishing;
 mod serving;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,6 +23,7 @@ use super::context::Context;
 use super::delivery::Droppable;
 use super::drain::Drain;
 use super::link::{Arrival, Held, Link, NEVER};
+use super::runs::Runs;
 use super::timers;
 use super::transport::Transport;
 use crate::handler::{Connection, Handler};
@@ -67,6 +69,7 @@ pub(crate) struct Core<H: Handler, T> {
     drain: Option<Drain>,
     /// The lists of the last turn, for this one.
     spare_list: Vec<u32>,
+    runs: Runs,
 }
 
 /// The connection of that name, if it is still there.
@@ -90,6 +93,7 @@ impl<H: Handler, T: Transport> Core<H, T> {
             buffer,
             drain: None,
             spare_list: Vec::new(),
+            runs: Runs::default(),
         }
     }
 
@@ -200,19 +204,13 @@ impl<H: Handler, T: Transport> Core<H, T> {
         self.pump(slot);
     }
 
-    /// Does what somebody asked for through the inbox.
-    pub(crate) fn command(&mut self, command: Command) {
+    /// Does one thing that somebody asked for.
+    fn command(&mut self, command: Command) {
         let Self {
             entries, context, ..
         } = self;
         match command {
-            Command::Send { to, frame } => {
-                if let Some(entry) = find(entries, to) {
-                    entry
-                        .link
-                        .deliver(&frame, None, context, &mut entry.transport);
-                }
-            }
+            Command::Send { to, frame } => self.send(to, frame),
             Command::Publish {
                 topic,
                 frame,
@@ -220,18 +218,7 @@ impl<H: Handler, T: Transport> Core<H, T> {
                 slow,
             } => {
                 let droppable = Droppable::new(slow, &topic);
-                let topics = std::mem::take(&mut context.topics);
-                for slot in topics.subscribers(&topic) {
-                    if let Some(entry) = entries.get_mut(slot as usize)
-                        && exclude != Some(entry.link.id)
-                    {
-                        let transport = &mut entry.transport;
-                        entry
-                            .link
-                            .deliver(&frame, droppable.as_ref(), context, transport);
-                    }
-                }
-                context.topics = topics;
+                self.publish(&topic, frame, droppable, exclude);
             }
             Command::Subscribe { id, topic } => {
                 if let Some(entry) = find(entries, id)
@@ -252,8 +239,8 @@ impl<H: Handler, T: Transport> Core<H, T> {
     }
 
     fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
-        if let Some(entry) = self.entries.get_mut(id.slot())
-            && entry.link.id == id
+        self.queue_run(id.slot());
+        if let Some(entry) = find(&mut self.entries, id)
             && !entry.link.flags.parting
         {
             entry.link.close(code, reason, &mut self.context);
@@ -450,6 +437,11 @@ impl<H: Handler, T> Core<H, T> {
     pub(crate) fn holds_memory_for(&self, slot: usize) -> bool {
         let link = &self.entries[slot].link;
         link.outbox.is_some() || link.held.is_some()
+    }
+
+    /// Bytes that wait for a connection.
+    pub(crate) fn backlog_of(&self, slot: usize) -> usize {
+        self.entries[slot].link.backlog()
     }
 
     /// Whether nothing of any connection is left.

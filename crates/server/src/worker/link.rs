@@ -388,6 +388,41 @@ impl Link {
         written
     }
 
+    /// Whether frames that were gathered for many may be written to it as they are: nothing is
+    /// before them, and nothing but their bytes has to be known of them.
+    pub(crate) fn takes_runs(&self) -> bool {
+        self.can_write()
+            && !self.flags.deflate
+            && !self.flags.parting
+            && self.doom.is_none()
+            && self.protocol.is_sendable()
+    }
+
+    /// Writes a run of frames; how many bytes of it were taken. It is settled at the end of the turn
+    /// if those were not all.
+    pub(crate) fn write_run(
+        &mut self,
+        run: &[u8],
+        context: &mut Context,
+        transport: &mut dyn Transport,
+    ) -> usize {
+        let written = self.write_from(run, &[], transport);
+        context.tally.bytes_out += written as u64;
+        self.flush_below(transport);
+        if written < run.len() || self.flags.blocked || self.flags.broken {
+            self.mark_dirty(context);
+        }
+        written
+    }
+
+    /// Queues the rest of a frame whose first bytes were written.
+    pub(crate) fn queue_begun(&mut self, frame: &Frame, written: usize, context: &mut Context) {
+        let now = context.now;
+        let outgoing = Outgoing::from(frame);
+        self.outbox_mut(context).push_begun(outgoing, written, now);
+        context.tally.frames_out += 1;
+    }
+
     /// Writes the outbox.
     pub(crate) fn flush(&mut self, context: &mut Context, transport: &mut dyn Transport) {
         if self.flags.broken {

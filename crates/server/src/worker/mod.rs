@@ -15,6 +15,7 @@ mod outbox;
 mod pipe;
 mod rate;
 mod ready;
+mod runs;
 mod timers;
 mod topics;
 mod transport;
@@ -130,17 +131,19 @@ impl<H: Handler> Worker<H> {
     /// not for it.
     fn look_into(&mut self, inbox: &Inbox) -> bool {
         let mut end = None;
-        if inbox.take_signal() {
+        let signalled = inbox.take_signal();
+        // Counted before the commands are taken, so that all that was published before one of them
+        // came is among those, and asked for after the signal, which it would give again.
+        let arrived = self.adoptions.len();
+        if signalled || arrived > 0 {
             self.serve_pipes();
             end = inbox.take(&mut self.commands);
-            for command in self.commands.drain(..) {
-                self.core.command(command);
-            }
+            self.core.commands(self.commands.drain(..));
         }
         if end == Some(End::Stop) {
             self.adoptions.shut();
         }
-        let more = self.adopt_some();
+        let more = self.adopt_some(arrived);
         if let Some(end) = end {
             self.core.end(end);
         }
@@ -157,8 +160,9 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    fn adopt_some(&mut self) -> bool {
-        for _ in 0..ADOPTIONS_PER_TURN {
+    /// Adopts of so many that wait what a turn has time for; whether some are left.
+    fn adopt_some(&mut self, arrived: usize) -> bool {
+        for _ in 0..arrived.min(ADOPTIONS_PER_TURN) {
             let Some(mut adoption) = self.adoptions.pop() else {
                 return false;
             };
@@ -175,6 +179,6 @@ impl<H: Handler> Worker<H> {
             }
             self.core.adopt(adoption);
         }
-        true
+        arrived > ADOPTIONS_PER_TURN
     }
 }

@@ -132,6 +132,12 @@ impl Outbox {
         self.push(Chunk::Shared(frame), lane, now);
     }
 
+    /// Queues the rest of a frame, behind nothing.
+    pub(crate) fn push_begun(&mut self, frame: Outgoing, written: usize, now: Time) {
+        self.push(Chunk::Shared(frame), None, now);
+        self.consume(written);
+    }
+
     /// Queues a copy of `bytes`: whole frames, but for the first if it was [cut](Self::set_cut).
     pub(crate) fn push_bytes(&mut self, bytes: &[u8], now: Time) {
         if bytes.is_empty() {

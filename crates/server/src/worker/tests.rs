@@ -331,9 +331,7 @@ impl Sim {
 
     fn command(&mut self, commands: impl IntoIterator<Item = Command>) {
         self.core.begin_turn(Time::from_millis(self.now));
-        for command in commands {
-            self.core.command(command);
-        }
+        self.core.commands(commands);
         self.core.end_turn();
     }
 

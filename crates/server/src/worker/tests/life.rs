@@ -255,6 +255,79 @@ fn publish_reaches_subscribers_but_the_excluded_one() {
     assert_eq!(three.heard(), ["c"]);
 }
 
+/// What three subscribers hear of a batch that they hear different parts of.
+#[test]
+fn a_batch_keeps_its_order_for_those_who_miss_a_part_of_it() {
+    let mut sim = Sim::new(Sim::quiet());
+    let [mut one, mut two, mut three] = [sim.open("topic"), sim.open("topic"), sim.open("topic")];
+    let publish = |exclude, word: &str| Command::Publish {
+        topic: "topic".into(),
+        frame: text(word),
+        exclude,
+        slow: SlowPolicy::Disconnect,
+    };
+    let send = |to, word: &str| Command::Send {
+        to,
+        frame: text(word),
+    };
+    sim.command([
+        publish(None, "a"),
+        publish(Some(two.id), "b"),
+        publish(None, "c"),
+        send(three.id, "d"),
+        publish(None, "e"),
+        send(one.id, "f"),
+        Command::Close {
+            id: three.id,
+            code: proto::CloseCode::NORMAL,
+            reason: String::new(),
+        },
+        publish(None, "g"),
+    ]);
+    assert_eq!(one.heard(), ["a", "b", "c", "e", "f", "g"]);
+    assert_eq!(two.heard(), ["a", "c", "e", "g"]);
+    assert_eq!(three.heard(), ["a", "b", "c", "d", "e", "close 1000 "]);
+}
+
+#[test]
+fn a_batch_that_the_peer_takes_a_part_of_goes_on_where_it_was_cut() {
+    for room in 0..=30 {
+        let mut sim = Sim::new(Sim::quiet());
+        let mut peer = sim.open("topic");
+        peer.block();
+        peer.wire.borrow_mut().room = room;
+        let batch = ["first", "second", "third"].map(|word| Command::Publish {
+            topic: "topic".into(),
+            frame: text(word),
+            exclude: None,
+            slow: SlowPolicy::DropOldest,
+        });
+        sim.command(batch);
+        let rest = 7_usize.saturating_add(8 + 7).saturating_sub(room);
+        assert_eq!(sim.core.backlog_of(0), rest, "room for {room}");
+        peer.unblock();
+        sim.settle(&[&peer]);
+        assert_eq!(peer.heard(), ["first", "second", "third"]);
+    }
+}
+
+#[test]
+fn a_batch_may_be_longer_than_what_is_gathered() {
+    use super::super::runs::{RUN_BYTES_MAX, RUN_FRAMES_MAX};
+    let mut sim = Sim::new(Sim::quiet());
+    let mut peer = sim.open("topic");
+    let mut words: Vec<String> = (0..=RUN_FRAMES_MAX).map(|n| n.to_string()).collect();
+    let long = "x".repeat(RUN_BYTES_MAX / 8);
+    words.extend((0..9).map(|n| format!("{n}{long}")));
+    sim.command(words.iter().map(|word| Command::Publish {
+        topic: "topic".into(),
+        frame: text(word),
+        exclude: None,
+        slow: SlowPolicy::Disconnect,
+    }));
+    assert!(peer.heard() == words);
+}
+
 #[test]
 fn timer_comes_once_and_a_later_one_replaces_it() {
     let mut sim = Sim::new(Sim::quiet());
