@@ -9,6 +9,7 @@
 #   make fuzz          the fuzz targets, FUZZ_SECONDS each (120); make test runs them for 10
 #   make bench         rupor against other servers and bare TCP; CELLS='echo-64-*' SECONDS=2 REPEATS=3
 #                      PEERS=rupor,floor,ws make a part of it; hours otherwise
+#   make deb           the package for Debian, built and installed for a try (as root; nothing of this machine changes)
 #   make deps          only install what the tests need
 #   make deny          licences and sources of the dependencies (needs cargo-deny)
 
@@ -22,7 +23,7 @@ FUZZ_SECONDS ?= 120
 
 NODE_TEST := node --test --test-reporter=spec --test-timeout=120000
 
-.PHONY: test check deps fmt lint unit doc build client php e2e browser conformance conformance-short deny fuzz fuzz-short bench
+.PHONY: test check deps fmt lint unit doc build client php e2e browser conformance conformance-short deny deb fuzz fuzz-short bench
 
 # The script runs these targets one by one, goes on after a failure and adds up the tests.
 # Lints and documentation come first because they share their half of the compiled
@@ -86,6 +87,12 @@ conformance-short: build client
 
 deny:
 	$(CARGO) deny check
+
+# Not part of `make test`: it compiles cargo-deb first, for some minutes.
+deb: build
+	[ -x .cache/tools/bin/cargo-deb ] || $(CARGO) install cargo-deb --version 3.8.0 --locked --quiet --root .cache/tools
+	.cache/tools/bin/cargo-deb -p rupor --no-build --output "$(abspath $(or $(CARGO_TARGET_DIR),target))/debian/rupor.deb"
+	DEB="$(abspath $(or $(CARGO_TARGET_DIR),target))/debian/rupor.deb" $(NODE_TEST) packaging/deb.test.mjs
 
 # Not part of `make test`: it builds other people's servers, and takes the machine for itself.
 bench: build

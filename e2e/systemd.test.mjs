@@ -1,7 +1,7 @@
-// The units of packaging/systemd as systemd itself reads them, and the program with sockets that systemd's own tool passes.
+// The units of packaging as systemd itself reads them, and the program with sockets that systemd's own tool passes.
 
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
@@ -9,13 +9,13 @@ import { folder } from './support/certificate.mjs';
 import { Listener } from './support/listener.mjs';
 import { binary, freePort, repository, run, start } from './support/program.mjs';
 
-const unit = (name) => readFileSync(repository(`packaging/systemd/${name}`), 'utf8');
+const unit = (name) => readFileSync(repository(`packaging/${name}`), 'utf8');
 
 test('systemd finds nothing wrong with the units, and little that the service may do', async (t) => {
   const place = folder(t);
   // The program is not installed here.
   const service = join(place, 'rupor.service');
-  writeFileSync(service, unit('rupor.service').replaceAll('/usr/bin/rupor', binary));
+  writeFileSync(service, unit('systemd/rupor.service').replaceAll('/usr/bin/rupor', binary));
   writeFileSync(join(place, 'rupor.socket'), unit('rupor.socket'));
   const verified = await run('systemd-analyze', ['verify', '--man=no', '--recursive-errors=no', service, join(place, 'rupor.socket')]);
   assert.deepEqual(verified, { code: 0, stdout: '', stderr: '' });
@@ -30,6 +30,17 @@ test('what the socket unit opens is what the configuration of the package names'
   const [, listen] = /^listen = \["([^"]+)"\]$/m.exec(configuration);
   const [, inlet] = /^inlet = \["unix:\/\/([^"]+)"\]$/m.exec(configuration);
   assert.deepEqual(opened, [listen, inlet]);
+});
+
+test('what goes into the package for Debian is there', () => {
+  const manifest = readFileSync(repository('crates/rupor/Cargo.toml'), 'utf8');
+  const [, assets] = /^assets = \[\n(.*?)^\]/ms.exec(manifest);
+  const sources = [...assets.matchAll(/^ {4}\["([^"]+)"/gm)].map(([, source]) => source);
+  assert.ok(sources.length > 5);
+  for (const source of sources) {
+    // The program is built for it.
+    if (source !== 'target/release/rupor') assert.ok(existsSync(repository(`crates/rupor/${source}`)), source);
+  }
 });
 
 test('the sockets that systemd passes are for browsers and for lines', async (t) => {
