@@ -35,13 +35,14 @@ class Row:
 
 @dataclass
 class Bar:
-    """What `row` is to reach: a share of another row's figure (`floor`, `best` or a label), or an absolute figure."""
+    """What `row` is to reach: a share of another row's figure (`floor`, `best` or a label), so much more, or an absolute figure."""
 
     row: str
     figure: str
     bound: float
     against: str = None
     at_most: bool = False
+    more: bool = False
 
 
 @dataclass
@@ -262,6 +263,8 @@ def held():
 def handled():
     """Events that PHP handles. The floors, which measure themselves, are PHP without a gateway."""
     rate_of, latency, cpu = "messages_per_s", "p50_us", "cpu_us_per_message"
+    # What the gateway adds to what PHP's bare caller needs.
+    added = Bar(GATEWAY, cpu, 15, "floor", at_most=True, more=True)
     rows = lambda floor, load: [Row("floor", floor, load), Row(GATEWAY, "rupor", load)]
     pipelined = Cell(
         group="Handlers",
@@ -270,7 +273,7 @@ def handled():
         scenario="echo",
         arguments=["--payload", 64, "--in-flight", 16],
         rows=rows("pipe", "php"),
-        bars=[Bar(GATEWAY, rate_of, 100_000), at_most(GATEWAY, cpu, 15)],
+        bars=[Bar(GATEWAY, rate_of, 100_000), added],
         table="handlers",
     )
     alone = Cell(
@@ -291,7 +294,7 @@ def handled():
         scenario="echo",
         arguments=["--payload", 64, "--in-flight", 1],
         rows=rows("fastcgi", "fpm"),
-        bars=[Bar(GATEWAY, rate_of, 0.8, "floor"), at_most(GATEWAY, cpu, 15)],
+        bars=[Bar(GATEWAY, rate_of, 0.8, "floor"), added],
         table="handlers",
     )
     return [pipelined, alone, fpm]

@@ -92,9 +92,15 @@ class Figures:
     def ratios(self, label, against, figure="messages_per_cpu_s"):
         if against == "best":
             against = self.best()
+        return [one / other for one, other in self.pairs(label, against, figure)]
+
+    def differences(self, label, against, figure):
+        return [one - other for one, other in self.pairs(label, against, figure)]
+
+    def pairs(self, label, against, figure):
         both = [one for one in self.passes if label in one and against in one]
         middle = lambda one, label: median(run[figure] for run in one[label])
-        return [middle(one, label) / middle(one, against) for one in both]
+        return [(middle(one, label), middle(one, against)) for one in both]
 
     def best(self):
         """The fastest server that is not ours."""
@@ -140,7 +146,8 @@ def bars(cells):
             said, verdict = judge(bar, measured[cell.name]) if cell.name in measured else ("", "not measured")
             counts[verdict] = counts.get(verdict, 0) + 1
             sign = "≤" if bar.at_most else "≥"
-            of = {None: f" {NAMES[bar.figure]}", "best": " × the best peer"}.get(bar.against, f" × {bar.against}")
+            than = f" more than {bar.against}" if bar.more else f" × {bar.against}"
+            of = {None: f" {NAMES[bar.figure]}", "best": " × the best peer"}.get(bar.against, than)
             of += f", {NAMES[bar.figure]}" if bar.against and bar.figure != RATE else ""
             lines.append(f"| `{cell.name}` | {bar.row} | {sign} {bar.bound:,g}{of} | {said} | {verdict} |")
     for what, bound, why in UNMEASURED:
@@ -153,7 +160,9 @@ def bars(cells):
 
 def judge(bar, figures):
     """What came, and whether it reaches the bar."""
-    if bar.against:
+    if bar.more:
+        values = figures.differences(bar.row, bar.against, bar.figure)
+    elif bar.against:
         values = figures.ratios(bar.row, bar.against, bar.figure)
     else:
         values = figures.absolute(bar.row, bar.figure)
@@ -161,7 +170,7 @@ def judge(bar, figures):
         return "", "not measured"
     met = [value <= bar.bound if bar.at_most else value >= bar.bound for value in values]
     verdict = "met" if all(met) else "**too close**" if any(met) else "**not met**"
-    said = spread(values, ("{:.2f}" if bar.against else "{:,.0f}").format)
+    said = spread(values, ("{:.1f}" if bar.more else "{:.2f}" if bar.against else "{:,.0f}").format)
     if bar.against == "best":
         said += f", {figures.best()}"
     return said, verdict
