@@ -13,6 +13,9 @@ import { certificate, folder } from './support/pages.mjs';
 
 const open = browser();
 const has = (wanted) => (all) => all.includes(wanted);
+/** A demo whose folder goes with the test, which kills it. */
+const start = (t, flags, { env = {} } = {}) => demo(t, flags, { env: { TMPDIR: folder(t), ...env } });
+
 /** Opens an example from the start page. */
 async function follow(page, name) {
   const [opened] = await Promise.all([page.context().waitForEvent('page'), page.click(`text="${name}"`)]);
@@ -21,9 +24,9 @@ async function follow(page, name) {
 }
 
 test('chat: two tabs talk through PHP, without anything being set up', async (t) => {
-  const rupor = await demo(t);
-  const start = await open(t, `http://${rupor.browsers}/`);
-  const anna = await follow(start, 'Chat');
+  const rupor = await start(t);
+  const first = await open(t, `http://${rupor.browsers}/`);
+  const anna = await follow(first, 'Chat');
   assert.equal(anna.url(), `http://${rupor.browsers}/demo/chat/`);
   // No process runs before somebody wants one.
   assert.equal((await metrics(rupor)).get('rupor_php_workers{pool="/demo/chat/"}'), 0);
@@ -43,9 +46,9 @@ test('chat: two tabs talk through PHP, without anything being set up', async (t)
 });
 
 test('tanks: two tabs see each other move and shoot', async (t) => {
-  const rupor = await demo(t);
-  const start = await open(t, `http://${rupor.browsers}/`);
-  const anna = await follow(start, 'Tanks');
+  const rupor = await start(t);
+  const first = await open(t, `http://${rupor.browsers}/`);
+  const anna = await follow(first, 'Tanks');
   await play(anna, 'Anna');
   const boris = await open(t, `http://${rupor.browsers}/demo/tanks/`);
   const boriss = await play(boris, 'Boris');
@@ -67,8 +70,8 @@ test('handlers of one’s own, wss and a second gateway do not disturb them', as
     require getenv('LIBRARY');
     (new Rupor\\Worker())->onMessage(fn ($connection, $text) => $connection->send("you said $text"))->run();`);
   const env = { LIBRARY: new URL('../../clients/php/rupor.php', import.meta.url).pathname };
-  const rupor = await demo(t, ['--php', script, '--php-workers', '2', ...(await certificate(t))], { env });
-  const other = await demo(t);
+  const rupor = await start(t, ['--php', script, '--php-workers', '2', ...(await certificate(t))], { env });
+  const other = await start(t);
   const page = await open(t, `https://${rupor.browsers}/demo/chat/`, { ignoreHTTPSErrors: true });
   await join(page, 'Anna');
   await shows(page, 'state', 'connected');
@@ -85,17 +88,26 @@ test('handlers of one’s own, wss and a second gateway do not disturb them', as
   await texts(elsewhere, '#here li', (names) => names.join() === 'Boris');
 });
 
-test('the handlers lie in a private folder that goes with the program', async (t) => {
+test('the handlers lie in a private folder, from when they are wanted until the program ends', async (t) => {
   const place = folder(t);
   const rupor = await demo(t, [], { env: { TMPDIR: place } });
-  const [name] = readdirSync(place);
-  assert.equal(statSync(path(place, name)).mode & 0o777, 0o700);
   const page = await open(t, `http://${rupor.browsers}/demo/chat/`, { expected: [/WebSocket connection/] });
+  assert.deepEqual(readdirSync(place), []);
   await join(page, 'Anna');
   await shows(page, 'state', 'connected');
+  const [name, ...others] = readdirSync(place);
+  assert.deepEqual(others, []);
+  assert.equal(statSync(path(place, name)).mode & 0o777, 0o700);
   rupor.child.kill('SIGTERM');
   assert.equal((await inTime(rupor.exited, 'the end')).code, 0);
   assert.ok(!existsSync(path(place, name)), 'the folder is still there');
+});
+
+test('where the handlers cannot be written, the log says why', async (t) => {
+  const rupor = await demo(t, [], { env: { TMPDIR: '/nowhere' } });
+  const page = await open(t, `http://${rupor.browsers}/demo/chat/`, { expected: [/WebSocket connection/] });
+  await join(page, 'Anna');
+  await rupor.waitFor(/a PHP worker cannot be started: .*\/nowhere/);
 });
 
 for (const [what, program, why] of [

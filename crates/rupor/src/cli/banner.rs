@@ -51,7 +51,7 @@ impl Demo<'_> {
         }
         for (word, path, what) in pages {
             let url = format!("{http}://{address}{path}");
-            let gap = " ".repeat(33_usize.saturating_sub(url.len()));
+            let gap = " ".repeat(36_usize.saturating_sub(url.len()).max(1));
             let _ = writeln!(text, "  {word:<10}{}{gap}{}", bold(&url), dim(what));
         }
         if let Some(lack) = self.lack {

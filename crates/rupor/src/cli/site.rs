@@ -8,7 +8,7 @@ use crate::auth::api_key::ApiKey;
 use crate::auth::origin::{Hosts, Origins};
 use crate::auth::probe::Probes;
 use crate::config::{Config, InletAddress, Mode, Secret};
-use crate::demo::{Examples, Lack};
+use crate::demo::Lack;
 use crate::gateway::{Admission, Gateway, Settings, WorkerHandler};
 use crate::inlet::listener::Inlet;
 use crate::inlet::{http, lines};
@@ -123,7 +123,7 @@ impl Site {
 /// Starts everything. All ports are open when this returns.
 pub(super) fn start(
     config: &Config,
-    examples: &Examples,
+    lack: Option<&Lack>,
     tls: Option<Tls>,
     mut passed: PassedSockets,
     threads: &Threads,
@@ -155,7 +155,7 @@ pub(super) fn start(
     .admit(admission);
     let http = Http {
         config,
-        lack: examples.lack(),
+        lack,
         api_key: api_key.as_ref(),
         inlets: &inlets,
         origins,

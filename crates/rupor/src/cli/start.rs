@@ -10,7 +10,7 @@ use crate::auth::api_key::NoCrypto;
 use crate::auth::key::KeyError;
 use crate::auth::origin::NotAnOrigin;
 use crate::config::{Config, InletAddress, Mode, TlsFiles};
-use crate::demo::Examples;
+use crate::demo::{self, Lack};
 use crate::inlet::listener::InletError;
 use crate::log;
 use rupor_server::{Handler, Running, Server, StartError, Tls, TlsError};
@@ -151,8 +151,8 @@ fn started(config: &Config, passed: PassedSockets) -> Result<Ending, Failure> {
     if let (Mode::Serve, Some(warning)) = (config.mode, warning) {
         warn!("{warning}");
     }
-    let examples = threads.inlets.block_on(Examples::prepare(&mut config));
-    let ending = serve(&config, &examples, passed, &threads);
+    let lack = threads.inlets.block_on(demo::prepare(&mut config));
+    let ending = serve(&config, lack.as_ref(), passed, &threads);
     threads.inlets.shutdown_timeout(RUNTIME_END);
     threads.handlers.shutdown_timeout(RUNTIME_END);
     ending
@@ -169,7 +169,7 @@ fn runtime(name: &str, threads: usize) -> Result<Runtime, Failure> {
 
 fn serve(
     config: &Config,
-    examples: &Examples,
+    lack: Option<&Lack>,
     passed: PassedSockets,
     threads: &Threads,
 ) -> Result<Ending, Failure> {
@@ -197,14 +197,14 @@ fn serve(
             warn!("{warning}");
         }
     }
-    let (running, mut site) = super::site::start(config, examples, tls.clone(), passed, threads)?;
+    let (running, mut site) = super::site::start(config, lack, tls.clone(), passed, threads)?;
     if let (Mode::Demo, Some(listen)) = (config.mode, running.addresses().first()) {
         let demo = Demo {
             listen: *listen,
             inlets: site.inlets(),
             api_key: &site.api_key(),
             secure: tls.is_some(),
-            lack: examples.lack(),
+            lack,
             colour: log::is_colourful(&std::io::stdout()),
         };
         super::announce(&demo.text());

@@ -31,15 +31,13 @@ pub(super) fn php(values: &Values<'_>) -> Result<Option<PhpConfig>, ConfigError>
     Ok(script.map(|script| PhpConfig { script, ..config }))
 }
 
-/// What runs the examples of demo mode, but for their scripts: one process each, since they keep everything in variables, and
-/// only once somebody wants one.
+/// What runs the examples of demo mode, but for their scripts: one process each, since they keep everything in variables.
 pub(super) fn examples(values: &Values<'_>) -> Result<PhpConfig, ConfigError> {
     Ok(PhpConfig {
         workers: NonZeroUsize::MIN,
         key: PhpKey::Connection,
         lines: Vec::new(),
         watch: false,
-        on_demand: true,
         ..processes(values)?
     })
 }
@@ -85,7 +83,7 @@ fn processes(values: &Values<'_>) -> Result<PhpConfig, ConfigError> {
             .unwrap_or(FailedEvent::Ignore),
         events_max: values.limit("limits.php_queue_events_max")?,
         bytes_max: values.limit("limits.php_queue_bytes_max")?,
-        on_demand: false,
+        files: &[],
     })
 }
 
@@ -254,7 +252,7 @@ mod tests {
             failed_event: FailedEvent::Ignore,
             events_max: 100_000,
             bytes_max: 64 << 20,
-            on_demand: false,
+            files: &[],
         };
         assert_eq!(defaults, expected);
         let all = format!(

@@ -404,8 +404,9 @@ pub(crate) struct PhpConfig {
     pub(crate) events_max: usize,
     /// Bytes of them.
     pub(crate) bytes_max: usize,
-    /// No process starts before somebody wants to connect.
-    pub(crate) on_demand: bool,
+    /// Handlers that come with the program: their names and texts, of which `script` is one. They are written, and processes
+    /// start, when somebody wants to connect.
+    pub(crate) files: &'static [(&'static str, &'static str)],
 }
 
 /// What decides which process a connection goes to.

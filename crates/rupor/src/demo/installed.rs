@@ -21,8 +21,6 @@ pub(crate) enum Lack {
     Silent(String),
     /// It is too old: its `PHP_VERSION_ID`.
     TooOld(String, u32),
-    /// The handlers cannot be written.
-    Folder(String),
 }
 
 impl fmt::Display for Lack {
@@ -44,11 +42,6 @@ impl fmt::Display for Lack {
                  with --php-binary; then start rupor demo again.",
                 version / 10_000,
                 version / 100 % 100
-            ),
-            Self::Folder(error) => write!(
-                formatter,
-                "The handlers cannot be written into a temporary folder: {error}. Fix: name another with TMPDIR; then start \
-                 rupor demo again."
             ),
         }
     }

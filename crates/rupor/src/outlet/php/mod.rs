@@ -10,6 +10,7 @@
 
 mod breaker;
 mod carry_out;
+mod files;
 mod lines;
 mod process;
 mod queue;
@@ -100,7 +101,7 @@ impl Php {
             .take(config.workers.get())
             .collect();
         Self {
-            wanted: orders::Sender::new(!config.on_demand),
+            wanted: orders::Sender::new(config.files.is_empty()),
             config,
             workers,
             upgrades: Upgrades::default(),

@@ -5,6 +5,7 @@ use crate::log;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::UnixStream;
@@ -30,13 +31,13 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts worker `number`. It is killed when this is dropped.
-    pub(super) fn start(config: &PhpConfig, number: usize) -> io::Result<Self> {
+    pub(super) fn start(config: &PhpConfig, script: &Path, number: usize) -> io::Result<Self> {
         let (ours, theirs) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let mut child = Command::new("/bin/sh")
             .args(["-c", SHELL, "rupor"])
             .arg(&config.binary)
-            .arg(&config.script)
+            .arg(script)
             .env("RUPOR_WORKER", number.to_string())
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::piped())

@@ -1,6 +1,7 @@
 //! One worker: its process is started, and another one when it has ended, for as long as the program runs.
 
 use super::breaker::Breaker;
+use super::files::Folder;
 use super::process::{Process, is_not_found};
 use super::queue::Lost;
 use super::session::{Ended, Session, not_started};
@@ -10,6 +11,8 @@ use super::{Order, Php, Worker};
 use crate::config::FailedEvent;
 use crate::gateway::Gateway;
 use crate::outlet::close_failed;
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -26,6 +29,8 @@ pub(super) struct Supervisor {
     php: Arc<Php>,
     gateway: Arc<Gateway>,
     order: watch::Receiver<Order>,
+    /// Handlers that come with the program, once they are needed.
+    folder: Option<Folder>,
 }
 
 impl Supervisor {
@@ -40,6 +45,7 @@ impl Supervisor {
             php,
             gateway,
             order,
+            folder: None,
         }
     }
 
@@ -98,8 +104,11 @@ impl Supervisor {
     }
 
     /// How it ended, and how many events it handled.
-    async fn one_process(&self, worker: &Worker, start: u64) -> (Ended, u64) {
-        let ended = match Process::start(&self.php.config, self.number) {
+    async fn one_process(&mut self, worker: &Worker, start: u64) -> (Ended, u64) {
+        let script = self.script();
+        let process =
+            script.and_then(|script| Process::start(&self.php.config, &script, self.number));
+        let ended = match process {
             Err(error) => not_started(&error),
             Ok(process) => {
                 let session = Session::new(&self.php, worker, self.number, &self.gateway, start);
@@ -112,6 +121,19 @@ impl Supervisor {
         };
         self.account(lost);
         (ended, handled)
+    }
+
+    /// The file that is run.
+    fn script(&mut self) -> io::Result<PathBuf> {
+        let config = &self.php.config;
+        if self.folder.is_none() && !config.files.is_empty() {
+            self.folder = Some(Folder::write(config.files)?);
+        }
+        let folder = self.folder.as_ref();
+        Ok(folder.map_or_else(
+            || config.script.clone(),
+            |folder| folder.path(&config.script),
+        ))
     }
 
     /// Events that failed are counted, logged, and their connections hear of it as configured.
