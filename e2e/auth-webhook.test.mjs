@@ -14,18 +14,14 @@ import { line } from './support/lines.mjs';
 import { Listener, refusal } from './support/listener.mjs';
 import { counted } from './support/metrics.mjs';
 import { inTime, start } from './support/program.mjs';
+import { serve as serveWith } from './support/serve.mjs';
 
 const KEY = randomBytes(32).toString('hex');
 const ORIGIN = 'https://example.org';
 
-async function serve(t, url, { auth = ['webhook'], table = '', env = {} } = {}) {
-  const place = folder(t);
-  writeFileSync(join(place, 'rupor.toml'), `
-listen = ["127.0.0.1:0"]
-inlet = ["tcp://127.0.0.1:0"]
+const serve = (t, url, { auth = ['webhook'], table = '' } = {}) => serveWith(t, `
 origin = ["${ORIGIN}"]
 auth = ${JSON.stringify(auth)}
-explain = true
 [auth_webhook]
 url = "${url}"
 key = "${KEY}"
@@ -35,12 +31,6 @@ name = "orders.*"
 subscribe = "webhook"
 publish = "webhook"
 `);
-  const rupor = start(t, ['serve', '--config', join(place, 'rupor.toml')], { env: { RUPOR_API_KEY: KEY, ...env } });
-  rupor.key = KEY;
-  rupor.browsers = (await rupor.waitFor(/ws:\/\/(127\.0\.0\.1:[1-9]\d*)/))[1];
-  rupor.inlet = (await rupor.waitFor(/tcp:\/\/(127\.0\.0\.1:[1-9]\d*)/))[1];
-  return rupor;
-}
 
 /** The site of the how-to. */
 async function site(t) {

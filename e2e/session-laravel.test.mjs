@@ -1,7 +1,6 @@
 // Who is it? By the session of a real Laravel app: its sealed cookie, sessions in files and in a Redis.
 
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -12,6 +11,7 @@ import { line } from './support/lines.mjs';
 import { Listener, refusal } from './support/listener.mjs';
 import { counted } from './support/metrics.mjs';
 import { freePort, inTime, repository, start } from './support/program.mjs';
+import { serve as serveWith } from './support/serve.mjs';
 
 const COOKIE = 'shop_session';
 
@@ -76,27 +76,18 @@ async function shop(t, { env = {}, cipher = 'AES-256-CBC', session = {} } = {}) 
   return { ...app, visit };
 }
 
-async function serve(t, app, table, { key = Buffer.alloc(32, 7), env = {} } = {}) {
-  const place = folder(t);
-  const api = randomBytes(32).toString('hex');
-  const keys = [].concat(key).map((one) => `base64:${one.toString('base64')}\n`);
-  writeFileSync(join(place, 'app.key'), keys.join(''));
-  writeFileSync(join(place, 'rupor.toml'), `
-listen = ["127.0.0.1:0"]
-inlet = ["tcp://127.0.0.1:0"]
+async function serve(t, app, table, { key = Buffer.alloc(32, 7), env } = {}) {
+  const file = join(folder(t), 'app.key');
+  writeFileSync(file, [].concat(key).map((one) => `base64:${one.toString('base64')}\n`).join(''));
+  const rupor = await serveWith(t, `
 origin = ["${app.url}"]
-explain = true
 [session]
 format = "laravel"
 cookie = "${COOKIE}"
-app_key_file = "${place}/app.key"
+app_key_file = "${file}"
 recheck = "1s"
 ${table}
-`);
-  const rupor = start(t, ['serve', '--config', join(place, 'rupor.toml')], { env: { RUPOR_API_KEY: api, ...env } });
-  rupor.key = api;
-  rupor.browsers = (await rupor.waitFor(/ws:\/\/(127\.0\.0\.1:[1-9]\d*)/))[1];
-  rupor.inlet = (await rupor.waitFor(/tcp:\/\/(127\.0\.0\.1:[1-9]\d*)/))[1];
+`, env);
   rupor.options = (cookie) => ({ origin: app.url, headers: { cookie } });
   return rupor;
 }

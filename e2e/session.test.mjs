@@ -1,7 +1,7 @@
 // Who is it? By the site's own session, written by real PHP: in files, and in a Redis by phpredis.
 
 import assert from 'node:assert/strict';
-import { createHmac, randomBytes } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -10,7 +10,8 @@ import { folder } from './support/certificate.mjs';
 import { line } from './support/lines.mjs';
 import { Listener, refusal } from './support/listener.mjs';
 import { counted, metrics } from './support/metrics.mjs';
-import { eventually, freePort, inTime, repository, run, start } from './support/program.mjs';
+import { binary, eventually, freePort, inTime, repository, run, start } from './support/program.mjs';
+import { serve as serveWith } from './support/serve.mjs';
 
 const ORIGIN = 'https://example.org';
 const PASSWORD = 'hush-hush-4711';
@@ -32,16 +33,9 @@ async function site(t, settings) {
 }
 
 /** rupor beside it. */
-async function serve(t, table, { auth = ['session'], env = {}, more = '' } = {}) {
-  const place = folder(t);
-  const key = randomBytes(32).toString('hex');
-  writeFileSync(join(place, 'rupor.toml'), `
-listen = ["127.0.0.1:0"]
-inlet = ["tcp://127.0.0.1:0"]
+const serve = (t, table, { auth = ['session'], env } = {}) => serveWith(t, `
 origin = ["${ORIGIN}"]
 auth = ${JSON.stringify(auth)}
-explain = true
-${more}
 [session]
 recheck = "1s"
 user = "user.id"
@@ -49,13 +43,7 @@ ${table}
 [[channel]]
 name = "news"
 subscribe = "anyone"
-`);
-  const rupor = start(t, ['serve', '--config', join(place, 'rupor.toml')], { env: { RUPOR_API_KEY: key, ...env } });
-  rupor.key = key;
-  rupor.browsers = (await rupor.waitFor(/ws:\/\/(127\.0\.0\.1:[1-9]\d*)/))[1];
-  rupor.inlet = (await rupor.waitFor(/tcp:\/\/(127\.0\.0\.1:[1-9]\d*)/))[1];
-  return rupor;
-}
+`, env);
 
 const from = (cookie, origin = ORIGIN) => ({ ...(origin && { origin }), headers: { cookie } });
 const open = (t, rupor, cookie) => Listener.open(t, `ws://${rupor.browsers}/`, [], from(cookie));
@@ -111,6 +99,17 @@ test('sessions in a Redis, written by phpredis, say who it is; one that is away 
   const rupor = await serve(t, '', { env: { RUPOR_SESSION_REDIS: `redis://:${PASSWORD}@127.0.0.1:${port}/0` } });
   const php = await site(t, { save_handler: 'redis', save_path: `tcp://127.0.0.1:${port}?auth=${PASSWORD}` });
   await lives(t, rupor, php);
+
+  // At its longest, and one byte over that.
+  const long = await php.visit('anonymous');
+  const bytes = async (at) => {
+    const args = ['-p', `${port}`, 'SETRANGE', `PHPREDIS_SESSION:${long.split('=')[1]}`, `${at}`, 'x'];
+    await run('redis-cli', args, { env: { REDISCLI_AUTH: PASSWORD } });
+    return refuse(t, rupor, long);
+  };
+  assert.match((await bytes(1_048_575)).text, /not written as PHP writes it/);
+  assert.match((await bytes(1_048_576)).text, /longer than 1048576 bytes/);
+  await counted(rupor, refused('too_long'), 1);
 
   const cookie = await php.visit('login/doris');
   const doris = await open(t, rupor, cookie);
@@ -185,4 +184,21 @@ test('what is no session is refused by name, counted and logged, and nothing of 
   const { status, text } = await refusal(t, `ws://${rupor.browsers}/`);
   assert.equal(status, 401);
   assert.match(text, /none of auth = "session" found what it looks for/);
+});
+
+test('the doctor says whether sessions can be read', async (t) => {
+  const place = folder(t);
+  const doctor = async (env) => {
+    const flags = ['doctor', '--listen', '127.0.0.1:0', '--inlet', 'tcp://127.0.0.1:0', '--auth', 'session'];
+    const { stdout } = await run(binary, flags, { env, cwd: place });
+    assert.ok(!stdout.includes('hush'), stdout);
+    return stdout;
+  };
+  assert.match(await doctor({ RUPOR_SESSION_FILES: place }), /^ok +sessions: their folder is there$/m);
+  const { visit } = await site(t, { save_path: place });
+  await visit('login/anna');
+  assert.match(await doctor({ RUPOR_SESSION_FILES: place }), /^ok +sessions: their files can be read$/m);
+  assert.match(await doctor({ RUPOR_SESSION_FILES: '/nowhere' }), /^problem +sessions: \/nowhere cannot be looked into: .*\n +Fix: .*docs\/howto\/sessions\.md/m);
+  const away = `redis://:hush@127.0.0.1:${await freePort()}/0`;
+  assert.match(await doctor({ RUPOR_SESSION_REDIS: away }), /^problem +sessions: Redis: /m);
 });

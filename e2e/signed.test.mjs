@@ -2,33 +2,16 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { folder } from './support/certificate.mjs';
 import { block } from './support/document.mjs';
 import { line } from './support/lines.mjs';
 import { Listener, refusal } from './support/listener.mjs';
 import { counted } from './support/metrics.mjs';
-import { inTime, repository, run, start } from './support/program.mjs';
+import { inTime, repository, run } from './support/program.mjs';
+import { serve } from './support/serve.mjs';
 
 const KEY = randomBytes(32).toString('hex');
-
-async function serve(t, text, env = {}) {
-  const place = folder(t);
-  writeFileSync(join(place, 'rupor.toml'), `
-listen = ["127.0.0.1:0"]
-inlet = ["tcp://127.0.0.1:0"]
-explain = true
-${text}`);
-  const rupor = start(t, ['serve', '--config', join(place, 'rupor.toml')], { env: { RUPOR_API_KEY: KEY, ...env } });
-  rupor.key = KEY;
-  rupor.browsers = (await rupor.waitFor(/ws:\/\/(127\.0\.0\.1:[1-9]\d*)/))[1];
-  rupor.inlet = (await rupor.waitFor(/tcp:\/\/(127\.0\.0\.1:[1-9]\d*)/))[1];
-  rupor.url = `ws://${rupor.browsers}/`;
-  return rupor;
-}
 
 /** What PHP prints. */
 async function php(code) {

@@ -453,6 +453,14 @@ mod tests {
             ("laravel_session", Format::PhpSerialize)
         );
         assert_eq!(laravel.laravel.unwrap().keys.expose(), [[7; 32]; 2]);
+        let keys = |count: usize| {
+            format!(
+                "format = \"laravel\"\nfiles = \"/a\"\napp_key = \"{}\"",
+                vec![&*key; count].join(" ")
+            )
+        };
+        assert!(loaded(&keys(APP_KEYS_MAX)).is_ok());
+        assert!(error(&keys(APP_KEYS_MAX + 1)).contains("16 in all"));
     }
 
     #[test]

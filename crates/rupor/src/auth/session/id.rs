@@ -32,6 +32,11 @@ impl SessionId {
         is_id.then(|| Self(text.into()))
     }
 
+    /// One that nobody has.
+    pub(super) fn none() -> Self {
+        Self("0".repeat(LARAVEL_LENGTH).into())
+    }
+
     /// The text, for a path or a key.
     pub(super) fn expose(&self) -> &str {
         &self.0

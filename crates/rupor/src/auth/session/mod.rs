@@ -135,7 +135,7 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     /// Takes the settings in. Nothing is read yet.
-    pub(super) fn new(settings: &config::Session) -> Self {
+    pub(crate) fn new(settings: &config::Session) -> Self {
         let opener = settings.laravel.as_ref();
         Self {
             cookie: settings.cookie.clone(),
@@ -145,6 +145,17 @@ impl Sessions {
             store: Store::new(&settings.place, settings.lifetime),
             recheck: settings.recheck,
             watched: Arc::default(),
+        }
+    }
+
+    /// Whether there is an answer where sessions lie, asked for one that is none.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) async fn probe(&self) -> Result<(), String> {
+        match self.store.probe().await {
+            Ok(()) | Err(StoreError::TooLong) => Ok(()),
+            Err(StoreError::Unavailable(why)) => Err(why),
         }
     }
 

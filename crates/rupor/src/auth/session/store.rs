@@ -70,6 +70,21 @@ impl Store {
         matches!(self, Self::Files(_))
     }
 
+    /// Asks for a session that is none.
+    pub(super) async fn probe(&self) -> Result<(), StoreError> {
+        if let Self::Files(files) = self {
+            let unseen = |error: std::io::Error| {
+                let folder = files.folder.display();
+                StoreError::Unavailable(format!("{folder} cannot be looked into: {}", error.kind()))
+            };
+            let folder = std::fs::metadata(&files.folder).map_err(unseen)?;
+            if !folder.is_dir() {
+                return Err(unseen(ErrorKind::NotADirectory.into()));
+            }
+        }
+        self.read(&SessionId::none()).await.map(drop)
+    }
+
     /// What a session holds; `None`: there is none.
     pub(super) async fn read(&self, id: &SessionId) -> Result<Option<Vec<u8>>, StoreError> {
         let read = async {

@@ -1,4 +1,4 @@
-//! Whether the server of the webhook can be reached.
+//! Whether the servers of webhooks can be reached: of handlers, and of the site that is asked.
 
 use super::Subject;
 use super::findings::Findings;
@@ -8,8 +8,12 @@ const CHECK: &str = "webhook";
 
 /// Connects, with TLS where the address says so; calls nothing.
 pub(super) async fn check(subject: &Subject<'_>, findings: &mut Findings) {
-    for webhook in &subject.config.webhook {
-        let url = webhook.url.to_string();
+    let handlers = subject.config.webhook.iter();
+    let handlers = handlers.map(|webhook| ("webhook", &webhook.url));
+    let asked = subject.config.auth.webhook.iter();
+    let asked = asked.map(|asked| ("auth_webhook", &asked.url));
+    for (table, url) in handlers.chain(asked) {
+        let url = url.to_string();
         let reached = match Address::parse(&url, "http", "https://example.org/ws") {
             Ok(address) => address.connect(&subject.arguments.tls).await.map(drop),
             Err(error) => Err(error),
@@ -17,9 +21,10 @@ pub(super) async fn check(subject: &Subject<'_>, findings: &mut Findings) {
         match reached {
             Ok(()) => findings.ok(CHECK, "its server can be reached"),
             Err(error) => {
-                let fix =
-                    "look at webhook.url, and whether the site answers there from this machine";
-                findings.problem(CHECK, error.to_string(), fix);
+                let fix = format!(
+                    "look at {table}.url, and whether the site answers there from this machine"
+                );
+                findings.problem(CHECK, error.to_string(), &fix);
             }
         }
     }

@@ -119,6 +119,9 @@ fn what_php_does_not_write_is_refused() {
     }
     assert_eq!(php("|i:1;", "u"), Err(Malformed));
     assert_eq!(php("u|i:1;\n", "u"), Err(Truncated));
+    let digits = |count| format!("d:{};", "1".repeat(count));
+    assert_eq!(one(&digits(40), "u"), Ok(Value::Nothing));
+    assert_eq!(one(&digits(41), "u"), Err(Malformed));
     let long = format!("{}|i:1;", "n".repeat(1025));
     assert_eq!(php(&long, "u"), Err(Malformed));
     assert_eq!(php(&long[1..], "u"), Ok(Value::Nothing));
