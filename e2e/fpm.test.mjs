@@ -34,6 +34,12 @@ test('the script of docs/howto/php-fpm.md is a chat', async (t) => {
   assert.deepEqual(await anna.messages(1), ['hi']);
 });
 
+test('the pool of the distribution will do as it is', async (t) => {
+  const rupor = await withFpm(t, [], { isStock: true });
+  const listeners = await Promise.all(Array.from({ length: 6 }, () => open(t, rupor)));
+  for (const listener of listeners) assert.equal(await ask(listener, 'say stock'), 'stock');
+});
+
 test('a script sees the request that opened the connection, its messages and its end', async (t) => {
   const rupor = await withFpm(t);
   const watcher = await open(t, rupor, '/?user=watcher&channel=closes');
@@ -56,7 +62,7 @@ test('a script sees the request that opened the connection, its messages and its
   assert.deepEqual((await anna.messages(3))[2], Buffer.from([255, 2, 1]));
   anna.ws.send('close enough');
   assert.deepEqual(await inTime(anna.closed, 'the close'), { code: 4001, reason: 'enough' });
-  assert.deepEqual(await watcher.messages(1), ['4001 enough']);
+  assert.deepEqual(await watcher.messages(1), ['4001 enough 1']);
 });
 
 test('a script sends to users and channels, and says who somebody is', async (t) => {

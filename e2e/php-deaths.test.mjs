@@ -2,7 +2,7 @@
 // lost is counted, event by event.
 
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
@@ -66,6 +66,7 @@ test('a worker that is slow holds up its own connections only, and loses nothing
   writeFileSync(script, `<?php require '${repository('clients/php/rupor.php')}';
     $worker = new Rupor\\Worker;
     $worker->onMessage(function ($connection, $message) use ($worker) {
+      if ($message === 'wait') touch('${gate}.waited for');
       while ($message === 'wait' && !file_exists('${gate}')) { usleep(5000); clearstatcache(); }
       $connection->send($message === 'worker' ? 'worker ' . $worker->number() : $message);
     })->run();`);
@@ -78,6 +79,7 @@ test('a worker that is slow holds up its own connections only, and loses nothing
   const isSlow = (_, at) => workers[at] === workers[0];
   const [slow, fast] = [listeners.filter(isSlow), listeners.filter((_, at) => !isSlow(_, at))];
   slow[0].ws.send('wait');
+  await eventually(() => existsSync(`${gate}.waited for`), Boolean, 'it to wait');
   const texts = Array.from({ length: 1000 }, (_, n) => String(n));
   for (const text of texts) for (const { ws } of listeners) ws.send(text);
   for (const listener of fast) assert.deepEqual((await listener.messages(1001)).slice(1), texts);

@@ -173,7 +173,7 @@ test('all events of a connection go to one of several processes, in order', asyn
 });
 
 test('a room has its process', async (t) => {
-  const rupor = await withPhp(t, ['--php-workers', '4', '--php-key', 'path']);
+  const rupor = await withPhp(t, ['--php-num-workers', '4', '--php-key', 'path']);
   for (const room of ['/a', '/b', '/c']) {
     const [first, second] = await Promise.all([open(t, rupor, room), open(t, rupor, room)]);
     assert.equal(await ask(first, 'pid'), await ask(second, 'pid'));

@@ -74,7 +74,7 @@ test('a webhook is told of connections, messages and closes, signed, and answers
     event: 'message', user: 'anna', attached: [7], type: 'text', message: 'привет',
   });
   assert.equal(binary.message, Buffer.from([1, 2, 255]).toString('base64'));
-  assert.deepEqual([closed.event, closed.code, closed.reason], ['close', 4001, 'enough']);
+  assert.deepEqual([closed.event, closed.code, closed.reason, closed.clean], ['close', 4001, 'enough', true]);
 });
 
 test('the server of docs/howto/webhook.md answers, and believes nobody else', async (t) => {

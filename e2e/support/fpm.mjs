@@ -10,8 +10,16 @@ import { eventually, inTime } from './program.mjs';
 
 const PHP_FPM = join('/usr/sbin', readdirSync('/usr/sbin').find((name) => /^php-fpm[\d.]*$/.test(name)) ?? 'php-fpm');
 
-/** php-fpm with a pool of so many processes; its socket. */
-export async function fpm(t, { children = 4, listen, more = '' } = {}) {
+/** The distribution's own pool file, on this socket and as whoever runs the tests. */
+function stock(socket) {
+  const version = PHP_FPM.match(/[\d.]+$/)?.[0] ?? '';
+  return readFileSync(join('/etc/php', version, 'fpm/pool.d/www.conf'), 'utf8')
+    .replace(/^listen = .*$/m, `listen = ${socket}`)
+    .replace(/^(user|group|listen\.owner|listen\.group) = .*$/gm, ';$&');
+}
+
+/** php-fpm with a pool of so many processes, or with that of the distribution; its socket. */
+export async function fpm(t, { children = 4, listen, more = '', isStock = false } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const socket = join(folder, 'fpm.sock');
@@ -21,13 +29,13 @@ export async function fpm(t, { children = 4, listen, more = '' } = {}) {
 error_log = ${folder}/log
 daemonize = no
 
-[www]
+${isStock ? stock(socket) : `[www]
 listen = ${listen ?? socket}
 pm = static
 pm.max_children = ${children}
 php_admin_value[memory_limit] = 64M
 php_admin_value[display_errors] = off
-${more}
+${more}`}
 `);
   // Root has to say twice that it means it.
   if (process.getuid() === 0) writeFileSync(file, 'user = root\ngroup = root\n', { flag: 'a' });

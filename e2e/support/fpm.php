@@ -29,7 +29,7 @@ $commands = match ($event) {
         $send("refused {$_SERVER['RUPOR_COMMAND']} {$_SERVER['RUPOR_NAME']}: {$_SERVER['RUPOR_CODE']}, {$_SERVER['RUPOR_REASON']}"),
         ...($_SERVER['RUPOR_NAME'] === 'again' ? [['do' => 'subscribe', 'channel' => 'again']] : []),
     ],
-    'close' => [['channel' => 'closes', 'message' => "{$_SERVER['RUPOR_CODE']} {$_SERVER['RUPOR_REASON']}"]],
+    'close' => [['channel' => 'closes', 'message' => "{$_SERVER['RUPOR_CODE']} {$_SERVER['RUPOR_REASON']} {$_SERVER['RUPOR_CLEAN']}"]],
     'message' => match (true) {
         $_SERVER['RUPOR_TYPE'] === 'binary' => [['do' => 'send_binary', 'message' => base64_encode(strrev($message))]],
         default => match ($word) {

@@ -175,6 +175,32 @@ final class Worker
         $this->publish(Wire::EVERYBODY, [], $message, $except);
     }
 
+    /** Sends a text to the connections that came with this session's cookie (`PHPSESSID`), on whichever worker. */
+    public function toSession(string $session, string $message, ?Connection $except = null): void
+    {
+        $this->publish(Wire::COOKIE, [$session], $message, $except);
+    }
+
+    /** Sends a text to one connection by its id, on whichever worker. */
+    public function toConnection(string $id, string $message): void
+    {
+        $this->command(Wire::DO_TEXT, self::numberOf($id), $message);
+    }
+
+    /** Closes one connection by its id, on whichever worker. */
+    public function closeConnection(string $id, int $code = 1000, string $reason = ''): void
+    {
+        $this->command(Wire::DO_CLOSE, self::numberOf($id), pack('n', $code) . $reason);
+    }
+
+    private static function numberOf(string $id): int
+    {
+        if (!preg_match('/^[0-9a-f]{16}$/D', $id)) {
+            throw new \InvalidArgumentException("a connection's id is 16 hexadecimal digits");
+        }
+        return unpack('J', hex2bin($id))[1];
+    }
+
     private function publish(int $target, array $names, string $message, ?Connection $except): void
     {
         $this->command(Wire::DO_PUBLISH, $except?->number ?? 0, Wire::target($target, $names) . $message);

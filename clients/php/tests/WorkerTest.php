@@ -278,6 +278,27 @@ final class WorkerTest extends TestCase
         ], $gateway->until(3));
     }
 
+    public function testConnectionsOfOtherWorkersAreReachedByTheirIds(): void
+    {
+        $gateway = new Gateway('
+            $w = new Rupor\Worker;
+            $w->onMessage(function ($c, $m) use ($w) {
+                $w->toConnection("f00000000000000a", $m);
+                $w->closeConnection("000000000000000b", 4001, "out");
+                $w->toSession("4sk3", $m, $c);
+                $w->toConnection("F00000000000000A", $m);
+            })->onError(fn ($e, $c) => $c->send($e->getMessage()))->run();');
+        $gateway->hello();
+        $gateway->open(1);
+        $gateway->event(Wire::TEXT, 1, 'hi');
+        self::assertSame([
+            [Wire::DO_TEXT, unpack('J', "\xf0\0\0\0\0\0\0\x0a")[1], 'hi'],
+            [Wire::DO_CLOSE, 11, pack('n', 4001) . 'out'],
+            [Wire::DO_PUBLISH, 1, "\3\0\1\0\0044sk3hi"],
+            [Wire::DO_TEXT, 1, "a connection's id is 16 hexadecimal digits"],
+        ], $gateway->until(2));
+    }
+
     public function testARefusalReachesItsCallback(): void
     {
         $gateway = new Gateway('(new Rupor\Worker)

@@ -91,6 +91,11 @@ impl Definition {
         format!("RUPOR_{name}")
     }
 
+    /// Another key for it in the file, with `-` for dots and underscores its flag: the one that users of RoadRunner know.
+    pub(crate) fn alias(&self) -> Option<&'static str> {
+        (self.key == "php.workers").then_some("php.num_workers")
+    }
+
     /// The default for `mode` as text; `None`: nothing.
     pub(crate) fn default_for(&self, mode: Mode) -> Option<String> {
         let text = match (self.default, mode) {

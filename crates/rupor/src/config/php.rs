@@ -143,7 +143,7 @@ static OPTIONS: &[Definition] = &[
         "N",
         Default::Value("1"),
         "Processes, from 1 to 1024. All events of a connection go to one of them. With one, handlers may keep what belongs \
-         to several connections in variables",
+         to several connections in variables. As in RoadRunner, `num_workers` says the same",
     ),
     Definition {
         example: "lines = [\"tcp://127.0.0.1:1235\"]",
@@ -277,11 +277,27 @@ mod tests {
     }
 
     #[test]
+    fn workers_may_be_called_as_in_roadrunner() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let script = format!("[php]\nscript = \"{}\"\n", file.path().display());
+        let config = loaded(&format!("{script}num_workers = 3"))
+            .unwrap()
+            .unwrap();
+        assert_eq!(config.workers.get(), 3);
+        let error = loaded(&format!("{script}num_workers = 3\nworkers = 3")).unwrap_err();
+        assert!(
+            error.contains("`php.workers` and `php.num_workers` are the same"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_its_fix() {
         for (line, problem, fix) in [
             ("script = \"/nowhere.php\"", "cannot be read", "--php FILE"),
             ("script = \"/\"", "is no file", "your handlers"),
             ("workers = 0", "0 is out of range", "from 1 to 1024"),
+            ("num_workers = 0", "0 is out of range", "from 1 to 1024"),
             ("key = \"room\"", "room", "connection"),
             ("exec_ttl = \"1ms\"", "1ms", "from 1s"),
         ] {

@@ -261,9 +261,17 @@ impl File<'_> {
         for (name, value) in table {
             let key = format!("{prefix}{}", name.get_ref());
             let offset = name.span().start;
-            if let Some(definition) = options::all().find(|definition| definition.key == key) {
+            let is_named = |definition: &&Definition| {
+                definition.key == key || definition.alias() == Some(&*key)
+            };
+            if let Some(definition) = options::all().find(is_named) {
                 let value = self.value(definition, offset, value)?;
-                layer.0.insert(definition.key, value);
+                if layer.0.insert(definition.key, value).is_some() {
+                    let other = definition.alias().unwrap_or_default();
+                    let what = format!("`{}` and `{other}` are the same", definition.key);
+                    let problem = Problem::new(what, "leave one of them out");
+                    return Err(problem.at(&self.origin(&key, offset)));
+                }
                 continue;
             }
             let below = format!("{key}.");

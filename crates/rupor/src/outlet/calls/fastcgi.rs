@@ -368,9 +368,14 @@ fn add_event(all: &mut Variables, event: &Event) {
     match event {
         Event::Text(_) => all.add("RUPOR_TYPE", "text"),
         Event::Binary(_) => all.add("RUPOR_TYPE", "binary"),
-        Event::Close { code, reason } => {
+        Event::Close {
+            code,
+            reason,
+            clean,
+        } => {
             all.add("RUPOR_CODE", &code.to_string());
             all.add("RUPOR_REASON", reason);
+            all.add("RUPOR_CLEAN", if *clean { "1" } else { "0" });
         }
         Event::Refused(refused) => {
             all.add("RUPOR_COMMAND", refused.command);

@@ -23,6 +23,8 @@ pub(super) enum Event {
     Close {
         code: u16,
         reason: Box<str>,
+        /// Whether the closing handshake was done.
+        clean: bool,
     },
     /// What the answer to an event wanted.
     Refused(Box<Refused>),
@@ -263,6 +265,7 @@ mod tests {
         let close = Event::Close {
             code: 1001,
             reason: "".into(),
+            clean: true,
         };
         lanes.close(ANNA, Some(close.clone()));
         for _ in 0..4 {

@@ -329,6 +329,7 @@ impl Outlet for Calls {
         let event = self.wants(CallEvent::Close).then(|| Event::Close {
             code: close.code.as_u16(),
             reason: close.reason.as_str().into(),
+            clean: close.clean,
         });
         self.lanes().close(conversation.connection(), event);
         self.ready.add_permits(1);

@@ -107,6 +107,7 @@ enum What<'a> {
     Close {
         code: u16,
         reason: &'a str,
+        clean: bool,
     },
     Refused(&'a Refused),
 }
@@ -126,9 +127,14 @@ fn body(connection: Option<ConnectionId>, about: &About, event: &Event) -> Strin
         what: match event {
             Event::Text(text) => message("text", Cow::Borrowed(&**text)),
             Event::Binary(bytes) => message("binary", STANDARD.encode(bytes).into()),
-            Event::Close { code, reason } => What::Close {
+            Event::Close {
+                code,
+                reason,
+                clean,
+            } => What::Close {
                 code: *code,
                 reason,
+                clean: *clean,
             },
             Event::Refused(refused) => What::Refused(refused),
             Event::Upgrade | Event::Open => What::Nothing {},
