@@ -96,10 +96,35 @@ namespace Ratchet\Server {
     }
 }
 
+namespace Ratchet {
+    /** Components by path, as in `new App('localhost')` and `route('/chat', new Chat())`. Which pages may connect the gateway decides. */
+    final class App
+    {
+        /** @var array<string, MessageComponentInterface> */
+        private array $routes = [];
+
+        public function __construct(string $host = '', int|string $port = 0, string $address = '', mixed $loop = null)
+        {
+        }
+
+        /** @param string[] $origins */
+        public function route(string $path, MessageComponentInterface $component, array $origins = [], ?string $host = null): MessageComponentInterface
+        {
+            return $this->routes[$path] = $component;
+        }
+
+        public function run(): void
+        {
+            \Rupor\Adapter\Ratchet::routes($this->routes);
+        }
+    }
+}
+
 namespace Rupor\Adapter {
     use Ratchet\ConnectionInterface;
     use Ratchet\MessageComponentInterface;
     use Rupor\Connection;
+    use Rupor\Upgrade;
     use Rupor\Worker;
 
     /** Runs a Ratchet component as a worker. */
@@ -108,31 +133,41 @@ namespace Rupor\Adapter {
         /** @var array<int, RatchetConnection> */
         private array $connections = [];
 
-        private function __construct(private readonly MessageComponentInterface $component)
+        /** @param \Closure(Connection): ?MessageComponentInterface $component who answers a connection */
+        private function __construct(private readonly \Closure $component)
         {
         }
 
         public static function run(MessageComponentInterface $component, ?Worker $worker = null): void
         {
-            ($worker ?? new Worker())->run(new self($component));
+            ($worker ?? new Worker())->run(new self(fn () => $component));
+        }
+
+        /** @param array<string, MessageComponentInterface> $components by path */
+        public static function routes(array $components, ?Worker $worker = null): void
+        {
+            $worker ??= new Worker();
+            // As Ratchet answers where it has no route.
+            $worker->onUpgrade(fn (Upgrade $upgrade) => isset($components[$upgrade->request->path()]) || $upgrade->refuse(404, 'there is nothing here'));
+            $worker->run(new self(fn (Connection $connection) => $components[$connection->request->path()] ?? null));
         }
 
         public function onOpen(Connection $connection): void
         {
             $this->connections[$connection->number] = new RatchetConnection($connection);
-            $this->component->onOpen($this->connections[$connection->number]);
+            ($this->component)($connection)?->onOpen($this->connections[$connection->number]);
         }
 
         public function onMessage(Connection $connection, string $message): void
         {
-            $this->component->onMessage($this->connections[$connection->number], $message);
+            ($this->component)($connection)?->onMessage($this->connections[$connection->number], $message);
         }
 
         public function onClose(Connection $connection): void
         {
             $closed = $this->connections[$connection->number];
             unset($this->connections[$connection->number]);
-            $this->component->onClose($closed);
+            ($this->component)($connection)?->onClose($closed);
         }
 
         public function onError(\Throwable $error, ?Connection $connection): void
@@ -141,7 +176,7 @@ namespace Rupor\Adapter {
             if ($at === null) {
                 throw $error;
             }
-            $this->component->onError($at, $error instanceof \Exception ? $error : new \ErrorException($error->getMessage(), 0, 1, $error->getFile(), $error->getLine(), $error));
+            ($this->component)($connection)?->onError($at, $error instanceof \Exception ? $error : new \ErrorException($error->getMessage(), 0, 1, $error->getFile(), $error->getLine(), $error));
         }
     }
 

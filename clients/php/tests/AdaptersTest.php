@@ -26,6 +26,37 @@ final class AdaptersTest extends TestCase
         ], $gateway->until(4));
     }
 
+    public function testARatchetAppHasAComponentForEachPath(): void
+    {
+        $adapter = var_export(realpath(__DIR__ . '/../adapters/ratchet.php'), true);
+        $gateway = new Gateway("require $adapter;" . '
+            final class Answers implements Ratchet\MessageComponentInterface {
+                public function __construct(private string $word) {}
+                public function onOpen(Ratchet\ConnectionInterface $conn) {}
+                public function onMessage(Ratchet\ConnectionInterface $from, $msg) { $from->send("$this->word $msg"); }
+                public function onClose(Ratchet\ConnectionInterface $conn) {}
+                public function onError(Ratchet\ConnectionInterface $conn, \Exception $e) { $conn->close(); }
+            }
+            $app = new Ratchet\App("localhost", 8080);
+            $app->route("/chat", new Answers("chat"), ["*"]);
+            $app->route("/echo", new Answers("echo"), ["*"]);
+            $app->run();');
+        self::assertTrue($gateway->hello()['upgrade']);
+        $gateway->event(Wire::UPGRADE, 1, json_encode(['target' => '/chat?a=1'] + Gateway::request()));
+        $gateway->event(Wire::UPGRADE, 2, json_encode(['target' => '/none'] + Gateway::request()));
+        $gateway->open(5, ['target' => '/chat?a=1']);
+        $gateway->open(6, ['target' => '/echo']);
+        $gateway->event(Wire::TEXT, 5, 'one');
+        $gateway->event(Wire::TEXT, 6, 'two');
+        $gateway->event(Wire::CLOSE, 6, pack('nC', 1000, 1));
+        self::assertSame([
+            [Wire::DO_ACCEPT, 1, '{}'],
+            [Wire::DO_REFUSE, 2, pack('n', 404) . 'there is nothing here'],
+            [Wire::DO_TEXT, 5, 'chat one'],
+            [Wire::DO_TEXT, 6, 'echo two'],
+        ], $gateway->until(7));
+    }
+
     public function testARatchetComponentHearsOfItsErrors(): void
     {
         $gateway = new Gateway('ratchet_chat.php');
