@@ -16,8 +16,8 @@ function programs() {
   return join('/usr/lib/postgresql', versions[0], 'bin');
 }
 
-/** PostgreSQL does not run as root: `nobody` runs it then. */
-async function unprivileged(...paths) {
+/** What runs a database under a user that is not root, which they do not like: `nobody`, who gets these paths. */
+export async function unprivileged(...paths) {
   if (process.getuid() !== 0) return [];
   const [uid, gid] = (await run('sh', ['-c', 'id -u nobody; id -g nobody'])).stdout.trim().split('\n').map(Number);
   for (const path of paths) chownSync(path, uid, gid);
@@ -74,6 +74,14 @@ export class Postgres {
     assert.equal(code, 0, stderr);
     return stdout.trim();
   }
+
+  password = PASSWORD;
+  /** As `rupor outbox install` knows it. */
+  kind = 'postgresql';
+  /** By which PHP knows it. */
+  extension = 'pdo_pgsql';
+  /** SQL that takes a moment. */
+  pause = 'SELECT FROM pg_sleep(0.01);';
 
   /** PHP code that opens `$pdo`. */
   get pdo() {

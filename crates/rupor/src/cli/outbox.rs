@@ -2,7 +2,7 @@
 
 use crate::config::outbox_table;
 use crate::inlet::outbox::install;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use std::process::ExitCode;
 
 /// Arguments of `rupor outbox`.
@@ -14,23 +14,37 @@ pub(crate) struct OutboxArgs {
 
 #[derive(Debug, Subcommand)]
 enum OutboxCommand {
-    /// Prints the SQL that makes the table, for `psql` or a migration
+    /// Prints the SQL that makes the table, for `psql`, `mysql` or a migration
     Install(InstallArgs),
 }
 
 #[derive(Debug, Args)]
 struct InstallArgs {
+    /// The site's database
+    #[arg(value_name = "DATABASE", value_enum, default_value_t = Kind::Postgresql)]
+    database: Kind,
     /// The table, perhaps with its schema: that of outbox.table
     #[arg(long, value_name = "TABLE", default_value = "rupor_outbox")]
     table: String,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Kind {
+    Postgresql,
+    /// MariaDB, too
+    #[value(alias = "mariadb")]
+    Mysql,
+}
+
 /// Runs `rupor outbox`.
 pub(crate) fn run(arguments: OutboxArgs) -> ExitCode {
-    let OutboxCommand::Install(InstallArgs { table }) = arguments.command;
+    let OutboxCommand::Install(InstallArgs { database, table }) = arguments.command;
     match outbox_table(&table) {
         Ok(table) => {
-            super::print(&install::postgres(&table));
+            super::print(&match database {
+                Kind::Postgresql => install::postgres(&table),
+                Kind::Mysql => install::mysql(&table),
+            });
             ExitCode::SUCCESS
         }
         Err(problem) => super::refuse(&format!("--table: {}. Fix: {}", problem.what, problem.fix)),

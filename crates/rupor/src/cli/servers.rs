@@ -62,7 +62,7 @@ impl Servers {
             }
             let outbox = outbox.as_ref();
             if outbox.is_some_and(|stats| !stats.counts().connected) {
-                troubles.push("the outbox's database is away");
+                troubles.push("the outbox cannot be read");
             }
             troubles
         })

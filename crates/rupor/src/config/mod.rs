@@ -31,7 +31,7 @@ mod types;
 pub(crate) use error::ConfigError;
 
 pub(crate) use auth_webhook::AuthWebhookConfig;
-pub(crate) use outbox::{OutboxConfig, TableName, table as outbox_table};
+pub(crate) use outbox::{Database, OutboxConfig, TableName, table as outbox_table};
 pub(crate) use postgres::PostgresConfig;
 pub(crate) use redis::RedisConfig;
 pub(crate) use secret::Secret;

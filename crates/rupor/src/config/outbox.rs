@@ -4,6 +4,8 @@ use super::build::Values;
 use super::error::{ConfigError, Problem};
 use super::options::{Default, Definition, Shape, option};
 use super::{parse, postgres};
+use mysql_async::{Opts, OptsBuilder};
+use std::fmt;
 use std::time::Duration;
 
 /// Heading that they stand under.
@@ -17,11 +19,30 @@ const HOLD_MAX: Duration = Duration::from_secs(3600);
 #[derive(Debug, Clone)]
 pub(crate) struct OutboxConfig {
     /// Where it is, perhaps with a password, which is not shown.
-    pub(crate) server: tokio_postgres::Config,
+    pub(crate) database: Database,
     /// Its name.
     pub(crate) table: TableName,
     /// How long a row waits for somebody who would hear it.
     pub(crate) hold: Duration,
+}
+
+/// A database that may have an outbox.
+#[derive(Clone)]
+pub(crate) enum Database {
+    /// PostgreSQL 12 or newer.
+    Postgres(Box<tokio_postgres::Config>),
+    /// MySQL 8 or MariaDB 10.3 or newer.
+    MySql(Opts),
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Postgres(server) => server.fmt(formatter),
+            // They would show the password.
+            Self::MySql(_) => formatter.write_str("MySql(…)"),
+        }
+    }
 }
 
 /// The name of a table, with or without a schema before it: letters, digits and `_`, so that it needs no quotes.
@@ -50,10 +71,40 @@ pub(super) fn outbox(values: &Values<'_>) -> Result<Option<OutboxConfig>, Config
         return Ok(None);
     };
     Ok(Some(OutboxConfig {
-        server: url.parse(postgres::server)?,
+        database: url.parse(database)?,
         table,
         hold: hold.unwrap_or_default(),
     }))
+}
+
+/// The address. What is wrong with it is told without it: there may be a password in it.
+fn database(text: &str) -> Result<Database, Problem> {
+    if !text.starts_with("mysql://") {
+        return postgres::server(text)
+            .map(|server| Database::Postgres(Box::new(server)))
+            .map_err(|problem| {
+                let fix = format!(
+                    "{}; or mysql://USER:PASSWORD@HOST:PORT/DATABASE",
+                    problem.fix
+                );
+                Problem::new(
+                    "this is no address of a database that may have an outbox",
+                    fix,
+                )
+            });
+    }
+    let given = Opts::from_url(text).ok();
+    let opts = given.filter(|opts| opts.db_name().is_some_and(|name| !name.is_empty()));
+    let opts = opts.ok_or_else(|| {
+        Problem::new(
+            "this is no address of a MySQL or MariaDB",
+            "write mysql://USER:PASSWORD@HOST:PORT/DATABASE, with ?socket=/PATH behind it for its socket; of a password's characters, \
+             those that are not letters and digits as %XX",
+        )
+    })?;
+    // What is asked for, and not the server's socket in its place.
+    let builder = OptsBuilder::from_opts(opts).prefer_socket(false);
+    Ok(Database::MySql(builder.into()))
 }
 
 /// A table's name.
@@ -86,8 +137,8 @@ static OPTIONS: &[Definition] = &[
             Shape::Secret,
             "postgres://USER@HOST/DB",
             Default::Explained("there is no outbox"),
-            "The PostgreSQL with the table whose rows are published (docs/howto/outbox.md); what is written as in postgres.url. There \
-             is no flag for it, because other users can read a command line",
+            "The database with the table whose rows are published (docs/howto/outbox.md): PostgreSQL, written as in postgres.url, or \
+             `mysql://USER:PASSWORD@HOST/DB` for MySQL and MariaDB. There is no flag for it, because other users can read a command line",
         )
     },
     option(
@@ -141,8 +192,18 @@ mod tests {
     fn a_password_is_never_shown() {
         let config = loaded("[outbox]\nurl = \"postgres://a:hush@127.0.0.1/s\"").unwrap();
         assert!(!format!("{config:?}").contains("hush"));
-        let error = loaded("[outbox]\nurl = \"oracle://a:hush@127.0.0.1/s\"").unwrap_err();
-        assert!(!error.contains("hush"), "{error}");
+        let config = loaded("[outbox]\nurl = \"mysql://a:hush@127.0.0.1/s\"").unwrap();
+        assert!(!format!("{config:?}").contains("hush"));
+        for bad in [
+            "oracle://a:hush@127.0.0.1/s",
+            "mysql://a:hush@127.0.0.1",
+            "mysql://a:hush@127.0.0.1/s?hush=1",
+            "mysql://a:hush@127.0.0.1:x/s",
+        ] {
+            let error = loaded(&format!("[outbox]\nurl = \"{bad}\"")).unwrap_err();
+            let right = error.contains("mysql://USER") && !error.contains("hush");
+            assert!(right, "{error}");
+        }
     }
 
     #[test]

@@ -13,11 +13,12 @@
 //! - what workers have no room for waits, and with it everything behind it; nothing is lost for that;
 //! - while the database is away the gateway runs on.
 //!
-//! What the database is asked: `postgres`. The table itself: `install`. Start at [`serve`].
+//! What the database is asked: `postgres`, `mysql`. The table itself: `install`. Start at [`serve`].
 
 mod drain;
 mod hold;
 pub(crate) mod install;
+mod mysql;
 mod postgres;
 mod row;
 mod stats;
@@ -26,7 +27,7 @@ pub(crate) use stats::{Counts, Stats};
 
 use super::backoff::Backoff;
 use super::postgres::session::{self, Failed};
-use crate::config::OutboxConfig;
+use crate::config::{Database, OutboxConfig};
 use crate::gateway::Gateway;
 use drain::Drain;
 use row::{Row, Wrong};
@@ -58,7 +59,7 @@ trait Table: Sync {
     /// How many dead letters there are, counted up to [`DEAD_LETTERS_MAX`].
     fn dead_letters(&self) -> impl Future<Output = Result<u64, Failed>> + Send;
 
-    /// Ends when there may be new rows; it is asked for at most [`POLL_INTERVAL`].
+    /// Ends when there may be new rows; at [`POLL_INTERVAL`] the table is looked into in any case.
     fn woken(&self) -> impl Future<Output = ()> + Send;
 }
 
@@ -91,6 +92,11 @@ impl Settled {
     }
 }
 
+/// A count as databases have it.
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 /// Publishes the rows of a table until `stop` becomes true (or its sender is gone). What is not published by then stays in
 /// the table.
 pub(crate) async fn serve(
@@ -100,13 +106,20 @@ pub(crate) async fn serve(
     stats: Arc<Stats>,
     stop: watch::Receiver<bool>,
 ) {
-    let address = session::address(&config.server);
+    let address = match &config.database {
+        Database::Postgres(server) => session::address(server),
+        Database::MySql(server) => mysql::address(server),
+    };
+    let table = config.table.as_str();
     let mut drain = Drain::new(gateway, config.hold, bytes_max, &stats, stop.clone());
     let mut backoff = Backoff::new();
     let mut is_told = false;
     loop {
         let since = Instant::now();
-        let ended = postgres::run(&config, &address, &mut drain).await;
+        let ended = match &config.database {
+            Database::Postgres(server) => postgres::run(server, table, &address, &mut drain).await,
+            Database::MySql(server) => mysql::run(server, table, &address, &mut drain).await,
+        };
         let was_connected = stats.counts().connected;
         stats.ended();
         let Err(error) = ended else { return };

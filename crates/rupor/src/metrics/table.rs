@@ -413,7 +413,7 @@ pub(super) static METRICS: &[Metric] = &[
     ),
     gauge(
         "outbox_connected",
-        "Whether there is a connection to the outbox's database: 1, or 0",
+        "Whether there is a connection to the outbox's database, and the table is there: 1, or 0",
         |s| one(u64::from(s.outbox.connected)),
     ),
     gauge(

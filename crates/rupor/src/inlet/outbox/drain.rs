@@ -67,14 +67,17 @@ impl Drain {
         // Another gateway may have read them meanwhile. Those that are there still are read again.
         self.hold = Hold::default();
         self.ready.clear();
+        // A table that is not there, or may not be read, is told by the first question.
+        let mut leads = table.lead().await?;
         self.stats.connected(true);
-        if !table.lead().await? {
+        if !leads {
             info!(%address, "another gateway reads the outbox; waiting for it to end");
-            while !table.lead().await? {
-                if self.pause(LEAD_INTERVAL).await {
-                    return Ok(());
-                }
+        }
+        while !leads {
+            if self.pause(LEAD_INTERVAL).await {
+                return Ok(());
             }
+            leads = table.lead().await?;
         }
         self.stats.reading(true);
         let dead_letters = self.count_dead(table).await?;

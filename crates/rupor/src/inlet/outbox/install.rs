@@ -47,6 +47,34 @@ COMMIT;
     )
 }
 
+/// The statements for MySQL 8, MariaDB 10.3 and newer. Running them twice changes nothing.
+pub(crate) fn mysql(table: &TableName) -> String {
+    let table = table.as_str();
+    format!(
+        r#"-- rupor's outbox in MySQL 8, MariaDB 10.3 or newer: a row that is inserted here, in a transaction of the site, is a push.
+CREATE TABLE IF NOT EXISTS {table} (
+    id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    -- A publish object.
+    payload mediumtext NOT NULL,
+    -- What clients of rupor.v1 know a repeat by, at most 256 bytes; without one it is the id.
+    publication varchar(256) NULL,
+    created_at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    -- Set by rupor where the payload is no publish object: a dead letter.
+    error text NULL,
+    INDEX dead (error(1))
+) ENGINE = InnoDB, DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- What rupor's own user needs, and the site's:
+-- GRANT SELECT, UPDATE, DELETE ON {table} TO 'rupor'@'localhost';
+-- GRANT INSERT ON {table} TO 'site'@'localhost';
+
+-- To push:          INSERT INTO {table} (payload) VALUES ('{{"user":"tester01","message":"test"}}');
+-- Dead letters:     SELECT id, created_at, error, payload FROM {table} WHERE error IS NOT NULL ORDER BY id;
+-- Try them again:   UPDATE {table} SET error = NULL WHERE error IS NOT NULL;
+"#
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +92,12 @@ mod tests {
         ] {
             assert!(sql.contains(part), "{part}: {sql}");
         }
+        assert!(!sql.contains("rupor_outbox"));
+        let sql = mysql(&outbox_table("push.queue").unwrap());
+        assert!(
+            sql.contains("CREATE TABLE IF NOT EXISTS push.queue ("),
+            "{sql}"
+        );
         assert!(!sql.contains("rupor_outbox"));
     }
 }

@@ -1,10 +1,10 @@
 //! The outbox in PostgreSQL 12 and newer.
 
 use super::row::PUBLICATION_BYTES_MAX;
-use super::{BATCH_BYTES_MAX, DEAD_LETTERS_MAX, Drain, Failed, Row, Settled, Table};
-use crate::config::OutboxConfig;
+use super::{BATCH_BYTES_MAX, DEAD_LETTERS_MAX, Drain, Failed, Row, Settled, Table, number};
 use crate::inlet::postgres::session::{Client, Session, quoted};
 use tokio::sync::Notify;
+use tokio_postgres::Config;
 use tokio_postgres::types::{ToSql, Type};
 
 /// The upper half of the lock's number, `rupo`; the lower is the table's own.
@@ -12,13 +12,13 @@ const LOCK: i64 = 0x7275_706f;
 
 /// Reads the table until the program ends.
 pub(super) async fn run(
-    config: &OutboxConfig,
+    server: &Config,
+    name: &str,
     address: &str,
     drain: &mut Drain,
 ) -> Result<(), Failed> {
-    let mut session = Session::open(&config.server).await?;
+    let mut session = Session::open(server).await?;
     let wake = &Notify::new();
-    let name = config.table.as_str();
     // If this machine is gone, its lock should not stay for hours.
     let begin = format!(
         "SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; LISTEN {}",
@@ -50,10 +50,6 @@ impl<'a> PgTable<'a> {
             name: parts.join("."),
         }
     }
-}
-
-fn number(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 impl Table for PgTable<'_> {
