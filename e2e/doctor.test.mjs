@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { certificate, folder } from './support/certificate.mjs';
+import { Postgres } from './support/postgres.mjs';
 import { binary, eventually, freePort, repository, run, start } from './support/program.mjs';
 
 const NGINX = '/usr/sbin/nginx';
@@ -141,10 +142,28 @@ test('a Redis that wants a password', async (t) => {
   };
   const right = await doctor(`:${password}@`);
   assert.equal(right.code, 0, right.stdout);
-  assert.match(right.stdout, /^ok +redis: it answers$/m);
+  assert.match(right.stdout, /^ok +redis: Redis answers$/m);
   for (const user of ['', ':hush@']) {
     const { code, stdout } = await doctor(user);
     assert.equal(code, 1);
     assert.match(stdout, /^problem +redis: .*\n +Fix: .* password.*redis\.url/m);
   }
+});
+
+test('a PostgreSQL without the table, with it, and none', async (t) => {
+  const database = await Postgres.start(t);
+  const place = folder(t);
+  const doctor = async () => {
+    const env = { RUPOR_POSTGRES_URL: database.url, RUPOR_OUTBOX_URL: database.url };
+    const flags = ['--auth', 'none', '--listen', '127.0.0.1:0', '--inlet', 'tcp://127.0.0.1:0'];
+    const { code, stdout } = await run(binary, ['doctor', ...flags], { env, cwd: place });
+    assert.ok(!stdout.includes('hush'), stdout);
+    return { code, stdout };
+  };
+  const without = await doctor();
+  assert.equal(without.code, 1, without.stdout);
+  assert.match(without.stdout, /^ok +postgres: PostgreSQL answers$/m);
+  assert.match(without.stdout, /^problem +outbox: .*does not exist\n +Fix: `rupor outbox install`/m);
+  await database.stop();
+  assert.match((await doctor()).stdout, /^problem +postgres: .*\n +Fix: start PostgreSQL/m);
 });

@@ -12,7 +12,6 @@ use rcgen::{
 use rupor_testkit::Process;
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -142,12 +141,11 @@ fn too_few_open_files() {
 fn a_clock_that_is_behind() {
     let site = Site::new("");
     // A program that was written the day after tomorrow: the clock cannot be right.
-    let program = site.path().join("rupor");
-    fs::copy(env!("CARGO_BIN_EXE_rupor"), &program).unwrap();
-    let future = SystemTime::now() + Duration::from_secs(2 * 86_400 + 600);
-    let file = fs::File::options().append(true).open(&program).unwrap();
-    file.set_modified(future).unwrap();
-    drop(file);
+    let program = site.path().join("rupor").display().to_string();
+    let original = env!("CARGO_BIN_EXE_rupor");
+    shell(&format!(
+        "cp {original} {program}; touch --date '50 hours' {program}"
+    ));
     let (text, code) = output(site.command(&program).arg("doctor"));
     assert_eq!(code, Some(1), "{text}");
     assert!(
@@ -312,11 +310,11 @@ fn php_that_does_not_do() {
     let bad = site.write("bad.php", "<?php function {");
     site.finds(&["--php", &bad], "syntax error", "correct the script");
     // A real PHP, of somebody who was careful.
-    let careful = site.write(
-        "php",
-        "#!/bin/sh\nexec php -d disable_functions=fopen,stream_select \"$@\"\n",
-    );
-    fs::set_permissions(&careful, fs::Permissions::from_mode(0o755)).unwrap();
+    let careful = site.path().join("php").display().to_string();
+    let php = "exec php -d disable_functions=fopen,stream_select \"$@\"";
+    shell(&format!(
+        "printf '#!/bin/sh\\n%s\\n' '{php}' >{careful}; chmod 755 {careful}"
+    ));
     let disabled = ["--php", &good, "--php-binary", &careful];
     site.finds(
         &disabled,
@@ -328,6 +326,13 @@ fn php_that_does_not_do() {
         "is no PHP",
         "php.binary",
     );
+}
+
+/// Programs are written by another process: a file that this one writes, the child of another thread's test may hold open while
+/// it is run.
+fn shell(command: &str) {
+    let ended = Command::new("sh").args(["-ec", command]).status();
+    assert!(ended.unwrap().success());
 }
 
 fn has_php() -> bool {

@@ -57,7 +57,13 @@ pub(crate) fn command() -> Command {
                 "Reads the configuration as `rupor serve` would, with the same flags, and says what is wrong with it. \
                  Opens no port.",
             ),
-    ));
+    ))
+    .arg(
+        Arg::new("ready")
+            .long("ready")
+            .action(ArgAction::SetTrue)
+            .help("Only ask the rupor that runs with this configuration whether it is ready (/readyz), for health checks: exit code 0 or 1"),
+    );
     let doctor = DoctorArgs::augment_args(with_file(serving(Mode::Serve, Command::new("doctor"))))
         .about("Looks for what goes wrong in the first hour, and prints what to do about it")
         .long_about(doctor::ABOUT);

@@ -17,6 +17,7 @@ mod notify;
 pub(crate) mod outbox;
 pub(crate) mod passed;
 pub(crate) mod publish;
+mod running;
 mod servers;
 mod signals;
 mod site;
@@ -116,6 +117,15 @@ fn check(matches: &ArgMatches) -> ExitCode {
         Ok((config, file)) => {
             if let Err(error) = start::check(&config) {
                 return refuse(&error);
+            }
+            if matches.get_flag("ready") {
+                return match running::is_ready(&config) {
+                    Ok(()) => ExitCode::SUCCESS,
+                    Err(error) => {
+                        say(&format!("rupor: {error}"));
+                        ExitCode::FAILURE
+                    }
+                };
             }
             for warning in warnings::of(&config) {
                 say(&format!("rupor: {warning}"));

@@ -7,9 +7,12 @@
 //! Invariant: what is notified while there is no connection is lost, and the log says so. What must not be lost goes
 //! through the [outbox](super::outbox).
 //!
-//! The connection itself, which the outbox has such a one of, too: `session`. Start at [`serve`].
+//! The connection itself, which the outbox has such a one of, too: `session`. `look`: for `rupor doctor`. Start at [`serve`].
 
+mod look;
 pub(super) mod session;
+
+pub(crate) use look::look;
 
 use super::backoff::Backoff;
 use super::heard::{self, Heard, Stats};

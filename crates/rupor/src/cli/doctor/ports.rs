@@ -3,21 +3,13 @@
 use super::Subject;
 use super::findings::Findings;
 use crate::auth::probe::PROBE_HEADER;
-use crate::cli::url::{Address, TlsArgs};
+use crate::cli::running;
 use crate::config::InletAddress;
-use rupor_server::ClientAddress;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::timeout;
 
 const CHECK: &str = "port";
-/// How long whoever listens may take to say who he is.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(3);
-/// Bytes of his answer that are read.
-const ANSWER_BYTES_MAX: usize = 4096;
 
 /// Tries each address of browsers and of lines.
 pub(super) async fn check(subject: &Subject<'_>, findings: &mut Findings) {
@@ -26,7 +18,9 @@ pub(super) async fn check(subject: &Subject<'_>, findings: &mut Findings) {
         match bind(*address) {
             Ok(()) => findings.ok(CHECK, format!("{address} is free")),
             Err(error) if error.kind() == ErrorKind::AddrInUse => {
-                if subject.config.tls.is_some() && wants_proxy_header(subject, address.ip()) {
+                if subject.config.tls.is_some()
+                    && running::wants_proxy_header(subject.config, address.ip())
+                {
                     let what = format!(
                         "somebody listens on {address}, and behind the PROXY protocol and TLS cannot be asked whether he is rupor"
                     );
@@ -107,57 +101,14 @@ fn folder_of(path: &Path, findings: &mut Findings) {
     );
 }
 
-/// Whether rupor takes us for a proxy that says whose each connection is.
-fn wants_proxy_header(subject: &Subject<'_>, ours: IpAddr) -> bool {
-    let mut trusted = subject.config.trusted_proxies.iter();
-    subject.config.client_address == ClientAddress::ProxyProtocol
-        && trusted.any(|range| range.contains(ours))
-}
-
 /// Asks whoever listens there.
 async fn is_rupor(subject: &Subject<'_>, address: SocketAddr) -> bool {
-    match timeout(ANSWER_DEADLINE, answer(subject, address)).await {
-        Ok(Ok(answer)) => {
+    match running::ask(subject.config, address, "/healthz", subject.probes.as_ref()).await {
+        Ok(answer) => {
             let answer = answer.to_ascii_lowercase();
             let is_healthy = answer.starts_with("http/1.1 200") && answer.ends_with("\r\n\r\nok\n");
             is_healthy || answer.contains(&format!("\r\n{PROBE_HEADER}: "))
         }
         _ => false,
     }
-}
-
-async fn answer(subject: &Subject<'_>, address: SocketAddr) -> io::Result<String> {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    let secure = subject.config.tls.is_some();
-    let (host, port) = (ip.to_string(), address.port());
-    let address = Address {
-        secure,
-        host,
-        port,
-        host_header: SocketAddr::new(ip, port).to_string(),
-        target: "/healthz".to_owned(),
-    };
-    let mut stream = address
-        .connect(&TlsArgs::believing_any())
-        .await
-        .map_err(|error| io::Error::other(error.to_string()))?;
-    let question = subject.probes.as_ref().and_then(|probes| probes.question());
-    let question = question.map(|question| format!("{PROBE_HEADER}: {question}\r\n"));
-    // From whom rupor trusts it wants a header of the PROXY protocol first; this one says nothing.
-    if wants_proxy_header(subject, ip) {
-        stream.write_all(b"PROXY UNKNOWN\r\n").await?;
-    }
-    let request = format!(
-        "GET /healthz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{}\r\n",
-        address.host_header,
-        question.unwrap_or_default()
-    );
-    stream.write_all(request.as_bytes()).await?;
-    let mut bytes = Vec::new();
-    while bytes.len() < ANSWER_BYTES_MAX && stream.read_buf(&mut bytes).await? > 0 {}
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -19,7 +19,7 @@ pub(super) async fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let asked = timeout(reach::DEADLINE, time(&url)).await;
     match asked.unwrap_or_else(|_| Err(late())) {
         Ok(time) => {
-            findings.ok(CHECK, "it answers");
+            findings.ok(CHECK, "Redis answers");
             clock::compare("Redis", time, findings);
         }
         Err(error) => {
