@@ -53,7 +53,7 @@ test('the sockets that systemd passes are for browsers and for lines', async (t)
   await waiting.waitFor(/Listening on .*rupor\.sock/);
   // The first connection starts the program.
   const anna = await Listener.open(t, `ws://127.0.0.1:${port}/?user=anna`);
-  assert.match(waiting.output, new RegExp(`listening on ws://127\\.0\\.0\\.1:${port}`));
+  await waiting.waitFor(new RegExp(`listening on ws://127\\.0\\.0\\.1:${port}`));
   const sent = await run(binary, ['publish', '--inlet', `unix://${socket}`, '--user', 'anna', 'hello']);
   assert.equal(sent.code, 0, sent.stderr);
   assert.deepEqual(await anna.messages(1), ['hello']);
