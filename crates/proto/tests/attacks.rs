@@ -350,11 +350,11 @@ fn w_b1_unsolicited_pongs() {
     }
 }
 
-/// A connection fits in 96 bytes, and owns nothing on the heap when it is new.
+/// A connection fits in 64 bytes, and owns nothing on the heap when it is new.
 #[test]
 fn a_silent_connection() {
     assert!(
-        mem::size_of::<Connection>() <= 96,
+        mem::size_of::<Connection>() <= 64,
         "{}",
         mem::size_of::<Connection>()
     );

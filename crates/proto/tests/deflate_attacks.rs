@@ -194,7 +194,7 @@ fn w_z2_endless_empty_blocks() {
 #[test]
 fn without_takeover_nothing_is_kept() {
     assert!(
-        mem::size_of::<Connection>() <= 96,
+        mem::size_of::<Connection>() <= 64,
         "{}",
         mem::size_of::<Connection>()
     );

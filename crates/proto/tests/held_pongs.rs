@@ -137,8 +137,9 @@ fn w_c1_one_pong_is_held() {
             let mut input = &mut flood[..];
             while connection.receive(&mut input, NOW, &mut out).is_some() {}
         });
-        assert!(heap.held <= 128, "{heap:?}");
-        assert_eq!(heap.calls, 1, "{heap:?}");
+        // Its payload, and for a server's the box that says that there is one.
+        assert!(heap.held <= 160, "{heap:?}");
+        assert!(heap.calls <= 2, "{heap:?}");
         assert!(out.is_empty());
     }
 }

@@ -17,7 +17,7 @@ impl Connection {
     /// received or sent.
     #[must_use]
     pub fn with_deflate(mut self, agreement: &DeflateAgreement) -> Self {
-        let server = self.masking_keys.is_none();
+        let server = !self.is_client;
         self.deflate = Some(Box::new(deflate::Context::new(agreement, server)));
         self
     }
@@ -64,6 +64,7 @@ impl Connection {
         out: &mut Vec<u8>,
     ) -> Result<(), ApiMisuse> {
         self.check_message()?;
+        let masking_key = self.masking_key();
         let compressed = match &mut self.deflate {
             Some(context) if context.wants(message.len()) => {
                 context.compress(message.as_bytes(), pool)
@@ -71,7 +72,6 @@ impl Connection {
             _ => None,
         };
         let opcode = Opcode::from(message.kind());
-        let masking_key = self.masking_keys.as_mut().map(|next| next());
         let start = out.len();
         match compressed {
             Some(payload) => {
@@ -100,7 +100,7 @@ impl Connection {
     /// a client's connection.
     pub fn share(&mut self, frame: &Frame, pool: &mut DeflatePool) -> Result<Outgoing, ApiMisuse> {
         self.check_message()?;
-        if self.masking_keys.is_some() {
+        if self.is_client {
             return Err(ApiMisuse::FrameUnmasked);
         }
         Ok(match &mut self.deflate {

@@ -2,12 +2,14 @@
 //!
 //! This file has the state and all that is sent; `receive.rs` takes input apart, `deflated.rs` has
 //! what a connection with permessage-deflate can do besides, `timers.rs` keeps the deadlines and the
-//! allowance of control frames.
+//! allowance of control frames, `rare.rs` what few connections have.
 //!
 //! Invariants: nothing is written behind our Close frame; `unfinished` is there only while a frame
-//! or message has begun and not ended, and only while the connection is open or closing.
+//! or message has begun and not ended, and only while the connection is open or closing; `rare` is
+//! there only while something is in it.
 
 mod deflated;
+mod rare;
 mod receive;
 mod timers;
 
@@ -15,6 +17,7 @@ use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::fmt;
 
 use self::{
+    rare::{MaskingKeys, Rare, Sending},
     receive::Unfinished,
     timers::{ControlAllowance, Jitter},
 };
@@ -36,9 +39,6 @@ pub enum State {
     Closed,
 }
 
-/// Gives one fresh masking key a frame.
-type MaskingKeys = Box<dyn FnMut() -> [u8; 4] + Send>;
-
 /// One WebSocket connection: a state machine that takes bytes and time, and gives events and bytes.
 ///
 /// It owns no buffers: input is lent for one call, output is appended to a `Vec` of the caller's.
@@ -54,25 +54,20 @@ type MaskingKeys = Box<dyn FnMut() -> [u8; 4] + Send>;
 /// 1006 and [`PeerError::PongTimeout`].
 pub struct Connection {
     config: Arc<Config>,
-    /// Of a client; a server has none.
-    masking_keys: Option<MaskingKeys>,
     unfinished: Option<Box<Unfinished>>,
     /// There if permessage-deflate was agreed to.
     deflate: Option<Box<deflate::Context>>,
+    rare: Option<Box<Rare>>,
     /// Open: when to ping next. Closing: when to wait no longer for the peer's Close frame.
     due: Time,
     /// When the silence after a Ping of ours has lasted too long.
     pong_due: Time,
     allowance: ControlAllowance,
     jitter: Jitter,
-    /// The message that [`Self::send_fragment`] has begun and not ended.
-    sending: Option<Kind>,
-    sending_utf8: Utf8,
     /// Pings of ours whose Pongs are not counted as the peer's own doing.
     pings_unanswered: u16,
-    /// The newest Ping that came while [`Self::holds_pongs`].
-    held_pong: Option<Box<Control>>,
     holds_pongs: bool,
+    is_client: bool,
     state: State,
 }
 
@@ -99,20 +94,19 @@ impl Connection {
     }
 
     fn new(config: Arc<Config>, now: Time, seed: u64, masking_keys: Option<MaskingKeys>) -> Self {
+        let is_client = masking_keys.is_some();
         let mut connection = Self {
             config,
-            masking_keys,
             unfinished: None,
             deflate: None,
+            rare: masking_keys.map(Rare::of_client),
             due: Time::NEVER,
             pong_due: Time::NEVER,
             allowance: ControlAllowance::default(),
             jitter: Jitter::new(seed),
-            sending: None,
-            sending_utf8: Utf8::default(),
             pings_unanswered: 0,
-            held_pong: None,
             holds_pongs: false,
+            is_client,
             state: State::Open,
         };
         connection.schedule_ping(now);
@@ -139,7 +133,7 @@ impl Connection {
     /// a client's connection, whose payloads are masked.
     pub fn send_header(&self, message: Message<'_>, out: &mut Vec<u8>) -> Result<(), ApiMisuse> {
         self.check_message()?;
-        if self.masking_keys.is_some() {
+        if self.is_client {
             return Err(ApiMisuse::FrameUnmasked);
         }
         encode::frame_header(out, Opcode::from(message.kind()), message.len());
@@ -161,21 +155,25 @@ impl Connection {
         out: &mut Vec<u8>,
     ) -> Result<(), ApiMisuse> {
         self.check_open()?;
-        let opcode = match self.sending {
-            None => Opcode::from(kind),
-            Some(begun) if begun == kind => Opcode::Continuation,
+        let begun = self.rare.as_ref().and_then(|rare| rare.sending);
+        let (opcode, mut utf8) = match begun {
+            None => (Opcode::from(kind), Utf8::default()),
+            Some(begun) if begun.kind == kind => (Opcode::Continuation, begun.utf8),
             Some(_) => return Err(ApiMisuse::KindChanged),
         };
         if kind == Kind::Text {
-            let mut utf8 = self.sending_utf8;
             utf8.push(payload, |_| ())
                 .map_err(|_| ApiMisuse::TextNotUtf8)?;
             if last && !utf8.is_complete() {
                 return Err(ApiMisuse::TextNotUtf8);
             }
-            self.sending_utf8 = utf8;
         }
-        self.sending = if last { None } else { Some(kind) };
+        if !last {
+            self.rare.get_or_insert_default().sending = Some(Sending { kind, utf8 });
+        } else if let Some(rare) = &mut self.rare {
+            rare.sending = None;
+            self.free_rare();
+        }
         self.write_frame(last, opcode, payload, out);
         Ok(())
     }
@@ -200,34 +198,6 @@ impl Connection {
     /// [`ApiMisuse::NotOpen`], [`ApiMisuse::ControlTooLong`].
     pub fn send_pong(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), ApiMisuse> {
         self.send_control(Opcode::Pong, payload, out)
-    }
-
-    /// From here to [`release_pong`](Self::release_pong) no Pong is appended to `out`: only that of
-    /// the newest Ping is kept (RFC 6455 §5.5.3). It is for as long as what was appended before
-    /// cannot leave, so that a peer that pings and does not read is owed one Pong and not one for
-    /// each Ping.
-    pub fn hold_pongs(&mut self) {
-        self.holds_pongs = true;
-    }
-
-    /// Ends [`hold_pongs`](Self::hold_pongs) and appends the Pong that was kept, if one was, to
-    /// `out`. It may overtake messages that wait, but not go inside a frame.
-    pub fn release_pong(&mut self, out: &mut Vec<u8>) {
-        self.holds_pongs = false;
-        if let Some(payload) = self.held_pong.take() {
-            self.write_frame(true, Opcode::Pong, &payload, out);
-        }
-    }
-
-    /// Answers a Ping, now or later.
-    fn answer_ping(&mut self, payload: Control, out: &mut Vec<u8>) {
-        if !self.holds_pongs {
-            self.write_frame(true, Opcode::Pong, &payload, out);
-        } else if let Some(held) = &mut self.held_pong {
-            **held = payload;
-        } else {
-            self.held_pong = Some(Box::new(payload));
-        }
     }
 
     /// Begins the closing handshake (RFC 6455 §7.1.2): appends a Close frame to `out`, behind a
@@ -290,7 +260,7 @@ impl Connection {
     /// no fragmented message of ours is unfinished, and it is a server's, whose frames are not
     /// masked.
     pub fn is_sendable(&self) -> bool {
-        self.state == State::Open && self.sending.is_none() && self.masking_keys.is_none()
+        self.state == State::Open && !self.is_sending() && !self.is_client
     }
 
     fn check_open(&self) -> Result<(), ApiMisuse> {
@@ -304,7 +274,7 @@ impl Connection {
     /// Whether a message may begin now.
     fn check_message(&self) -> Result<(), ApiMisuse> {
         self.check_open()?;
-        if self.sending.is_some() {
+        if self.is_sending() {
             return Err(ApiMisuse::FragmentUnfinished);
         }
         Ok(())
@@ -325,7 +295,7 @@ impl Connection {
     }
 
     fn write_frame(&mut self, fin: bool, opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
-        let masking_key = self.masking_keys.as_mut().map(|next| next());
+        let masking_key = self.masking_key();
         encode::frame(out, fin, opcode, payload, masking_key);
     }
 
@@ -356,7 +326,7 @@ impl Connection {
         self.state = State::Closed;
         self.unfinished = None;
         self.deflate = None;
-        self.held_pong = None;
+        self.rare = None;
         self.due = Time::NEVER;
         self.pong_due = Time::NEVER;
         Event::Closed(close)
@@ -366,14 +336,7 @@ impl Connection {
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
-            .field(
-                "role",
-                if self.masking_keys.is_some() {
-                    &"client"
-                } else {
-                    &"server"
-                },
-            )
+            .field("role", if self.is_client { &"client" } else { &"server" })
             .field("state", &self.state)
             .field("unfinished", &self.unfinished.is_some())
             .finish_non_exhaustive()

@@ -137,7 +137,7 @@ impl Connection {
         if self.unfinished.is_some() || self.state != State::Open {
             return None;
         }
-        let frame = header::decode_plain(input, self.masking_keys.is_none())?;
+        let frame = header::decode_plain(input, !self.is_client)?;
         let limits = &self.config.limits;
         let end = frame.header_len.saturating_add(frame.payload_len);
         if end > input.len()
@@ -196,7 +196,7 @@ impl Connection {
         now: Time,
     ) -> Result<Option<Header>, PeerError> {
         let rules = Rules {
-            masked: self.masking_keys.is_none(),
+            masked: !self.is_client,
             message_open: self
                 .unfinished
                 .as_ref()

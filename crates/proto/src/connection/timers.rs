@@ -54,7 +54,7 @@ impl Connection {
     pub(super) fn schedule_ping(&mut self, now: Time) {
         self.due = match self.config.ping_interval_ms {
             0 => Time::NEVER,
-            interval => now.saturating_add_ms(self.jitter.spread(interval.into())),
+            interval => now.saturating_add_ms(self.jitter.spread(interval.into(), now)),
         };
     }
 
@@ -93,19 +93,20 @@ impl ControlAllowance {
     }
 }
 
-/// A small generator (SplitMix64) for spreading Pings; nothing that must be secret comes from it.
+/// What spreads the Pings of many connections; nothing that must be secret comes from it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Jitter(u64);
+pub(super) struct Jitter(u16);
 
 impl Jitter {
     pub(super) const fn new(seed: u64) -> Self {
-        Self(seed)
+        let [a, b, c, d, e, f, g, h] = seed.to_le_bytes();
+        Self(u16::from_le_bytes([a ^ c ^ e ^ g, b ^ d ^ f ^ h]))
     }
 
-    /// `interval`, 10 % more or less.
-    fn spread(&mut self, interval: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
+    /// `interval`, 10 % more or less, another one each time (SplitMix64, fed with the time).
+    fn spread(self, interval: u64, now: Time) -> u64 {
+        let fed = (u64::from(self.0) << 48) ^ now.as_millis();
+        let mut bits = fed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         bits ^= bits >> 31;
