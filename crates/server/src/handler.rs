@@ -189,18 +189,19 @@ impl<'a> Connection<'a> {
     /// loop's turn, later than that). A connection has one timer: this replaces it.
     pub fn set_timer(&mut self, delay: Duration) {
         let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-        self.link.timer = self.context.now.saturating_add_ms(delay_ms);
+        self.link
+            .set_timer(self.context.now.saturating_add_ms(delay_ms));
     }
 
     /// The client's address: the peer's, or what a trusted proxy says
     /// ([`ClientAddress`](crate::ClientAddress)).
     pub fn remote(&self) -> SocketAddr {
-        self.link.remote
+        self.link.remote()
     }
 
     /// The subprotocol that was agreed on.
     pub fn subprotocol(&self) -> Option<&str> {
-        self.link.subprotocol.as_deref()
+        self.link.subprotocol(self.context)
     }
 
     /// The whole server, also for other threads: clone it.

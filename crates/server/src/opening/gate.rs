@@ -10,7 +10,8 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -46,10 +47,27 @@ struct Address {
     handshakes: Bucket,
 }
 
+/// An IPv4 address, or an IPv6 /64. Small, because every connection keeps its own: the network as
+/// it is, and for IPv4 one of the networks of multicast (ff00::/8), from which nobody comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum AddressKey {
-    V4(Ipv4Addr),
-    V6Network([u8; 8]),
+struct AddressKey(NonZeroU64);
+
+impl AddressKey {
+    const MULTICAST: u64 = 0xff00_0000_0000_0000;
+
+    fn v4(address: Ipv4Addr) -> Self {
+        Self::new(Self::MULTICAST | u64::from(address.to_bits()))
+    }
+
+    fn v6_network(address: Ipv6Addr) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = address.octets();
+        Self::new(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    }
+
+    fn new(bits: u64) -> Self {
+        // ::/64 has addresses that the loopback one is among, and is given to nobody.
+        Self(NonZeroU64::new(bits).unwrap_or(NonZeroU64::MIN))
+    }
 }
 
 /// One second's worth of a rate: the time at which everything taken is paid for.
@@ -106,11 +124,8 @@ impl Gate {
             return None;
         }
         Some(match address {
-            IpAddr::V4(address) => AddressKey::V4(address),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, e, f, g, h, ..] = address.octets();
-                AddressKey::V6Network([a, b, c, d, e, f, g, h])
-            }
+            IpAddr::V4(address) => AddressKey::v4(address),
+            IpAddr::V6(address) => AddressKey::v6_network(address),
         })
     }
 

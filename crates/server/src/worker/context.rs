@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use rupor_proto::{Config, DeflatePool, Time};
 
 use super::outbox::Outbox;
+use super::subprotocols::Subprotocols;
 use super::timers::Timers;
 use super::topics::Topics;
 use crate::handle::Handle;
@@ -28,6 +29,7 @@ pub(crate) struct Context {
     pub(crate) config: Arc<Config>,
     pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) topics: Topics,
+    pub(crate) subprotocols: Subprotocols,
     pub(crate) timers: Timers,
     /// Now, as the loop's turn sees it.
     pub(crate) now: Time,
@@ -74,6 +76,7 @@ impl Context {
             handle,
             limits,
             topics: Topics::default(),
+            subprotocols: Subprotocols::default(),
             timers: Timers::default(),
             now: Time::from_millis(0),
             out: Vec::new(),

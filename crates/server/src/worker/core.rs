@@ -22,9 +22,10 @@ use slab::Slab;
 use super::context::Context;
 use super::delivery::Droppable;
 use super::drain::Drain;
-use super::link::{Arrival, Held, Link, NEVER};
+use super::link::{Arrival, Link, NEVER};
+use super::rare::Held;
 use super::runs::Runs;
-use super::timers;
+use super::timers::Scheduled;
 use super::transport::Transport;
 use crate::handler::{Connection, Handler};
 use crate::id::{ConnectionId, SLOTS_MAX};
@@ -168,10 +169,10 @@ impl<H: Handler, T: Transport> Core<H, T> {
         // What came with the request may be more than messages already in the transport.
         link.flags.readable = true;
         if !adoption.received.is_empty() {
-            link.held = Some(Box::new(Held {
+            link.hold(Held {
                 bytes: adoption.received,
                 at: 0,
-            }));
+            });
         }
         vacant.insert(Entry {
             link,
@@ -281,9 +282,9 @@ impl<H: Handler, T: Transport> Core<H, T> {
             for slot in &slots {
                 let slot = *slot as usize;
                 if let Some(entry) = self.entries.get_mut(slot)
-                    && entry.link.scheduled == tick
+                    && entry.link.scheduled.is_at(tick)
                 {
-                    entry.link.scheduled = timers::NEVER;
+                    entry.link.scheduled = Scheduled::NEVER;
                     self.due(slot);
                 }
             }
@@ -309,7 +310,7 @@ impl<H: Handler, T: Transport> Core<H, T> {
         };
         let now = context.now;
         if link.flags.parting {
-            if link.linger_until <= now {
+            if link.timer <= now {
                 self.remove(slot);
             } else {
                 link.schedule(context);
@@ -340,7 +341,7 @@ impl<H: Handler, T: Transport> Core<H, T> {
         } else {
             None
         };
-        let resume = link.over_since != NEVER && link.may_read(context);
+        let resume = link.over_since() != NEVER && link.may_read(context);
         self.settle(slot, closed);
         if resume {
             self.pump(slot);
@@ -436,7 +437,7 @@ impl<H: Handler, T> Core<H, T> {
     /// Whether a connection has anything on the heap.
     pub(crate) fn holds_memory_for(&self, slot: usize) -> bool {
         let link = &self.entries[slot].link;
-        link.outbox.is_some() || link.held.is_some()
+        link.outbox.is_some() || link.rare.is_some()
     }
 
     /// Bytes that wait for a connection.

@@ -190,7 +190,7 @@ impl Link {
     fn note(&mut self, how: LeftOut, count: u64, lane: &Lane, context: &mut Context) {
         if count > 0 {
             context.counters.left_out(how, count);
-            let notes = self.left_out.get_or_insert_default();
+            let notes = self.rare_mut().left_out.get_or_insert_default();
             notes.add(&lane.topic, count);
             self.mark_dirty(context);
         }
@@ -203,7 +203,9 @@ impl Link {
         let small =
             |outbox: &Outbox| outbox.bytes() <= bytes_max / 2 && outbox.frames() <= frames_max / 2;
         if self.outbox.as_deref().is_none_or(small) {
-            self.left_out.take().map(|notes| *notes)
+            let notes = self.rare.as_mut()?.left_out.take();
+            self.free_rare();
+            notes.map(|notes| *notes)
         } else {
             None
         }

@@ -6,6 +6,7 @@
 
 use std::io::{ErrorKind, IoSlice};
 use std::net::SocketAddr;
+use std::num::NonZeroU8;
 use std::sync::Arc;
 
 use rupor_proto::{
@@ -13,10 +14,11 @@ use rupor_proto::{
 };
 
 use super::context::Context;
-use super::delivery::LeftOutNotes;
 use super::outbox::Outbox;
+use super::rare::Rare;
 use super::rate::Rate;
-use super::timers::{self};
+use super::remote::Remote;
+use super::timers::Scheduled;
 use super::transport::Transport;
 use crate::error::SendError;
 use crate::id::ConnectionId;
@@ -36,35 +38,20 @@ const WRITTEN_ALONE_BYTES: usize = 64 * 1024;
 /// A time that never comes.
 pub(crate) const NEVER: Time = Time::from_millis(u64::MAX);
 
-/// Input that was received and may not be served yet.
-#[derive(Debug)]
-pub(crate) struct Held {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) at: usize,
-}
-
 /// One connection.
 pub(crate) struct Link {
     pub(crate) id: ConnectionId,
     pub(crate) protocol: Connection,
     pub(crate) outbox: Option<Box<Outbox>>,
-    pub(crate) held: Option<Box<Held>>,
-    pub(crate) remote: SocketAddr,
-    pub(crate) subprotocol: Option<Box<str>>,
+    pub(super) rare: Option<Box<Rare>>,
     pub(crate) rate: Rate,
-    /// When the handler wants `on_timer`.
+    /// When the handler wants `on_timer`; of one that is parting, until when it lingers.
     pub(crate) timer: Time,
-    /// Since when it has been over its inbound rate.
-    pub(crate) over_since: Time,
-    /// Until when it lingers after its end.
-    pub(crate) linger_until: Time,
     /// The tick at which it stands among the timers.
-    pub(crate) scheduled: u64,
-    /// What of it is counted in the worker's backlog.
-    counted: u64,
+    pub(crate) scheduled: Scheduled,
+    pub(super) remote: Remote,
+    pub(super) subprotocol: Option<NonZeroU8>,
     pub(crate) doom: Option<DropReason>,
-    /// Publications that were left out and the handler has not been told of.
-    pub(super) left_out: Option<Box<LeftOutNotes>>,
     pub(crate) flags: Flags,
     /// Its place in the limits per address; given back when the connection is gone.
     _permit: Option<Permit>,
@@ -114,7 +101,7 @@ pub(crate) struct Arrival {
 }
 
 impl Link {
-    pub(crate) fn new(id: ConnectionId, arrival: Arrival, context: &Context) -> Self {
+    pub(crate) fn new(id: ConnectionId, arrival: Arrival, context: &mut Context) -> Self {
         // The jitter only has to differ between connections: a multiplicative hash does.
         let seed = id.as_u64().wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mut protocol = Connection::server(Arc::clone(&context.config), context.now, seed);
@@ -122,27 +109,31 @@ impl Link {
             protocol = protocol.with_deflate(agreement);
             add(&context.counters.deflate_opened, 1);
         }
-        Self {
+        let (remote, scope_id) = Remote::new(arrival.remote);
+        let mut link = Self {
             id,
             protocol,
             outbox: None,
-            held: None,
-            remote: arrival.remote,
-            subprotocol: arrival.subprotocol,
+            rare: None,
             rate: Rate::default(),
             timer: NEVER,
-            over_since: NEVER,
-            linger_until: NEVER,
-            scheduled: timers::NEVER,
-            counted: 0,
+            scheduled: Scheduled::NEVER,
+            remote,
+            subprotocol: None,
             doom: None,
-            left_out: None,
             flags: Flags {
                 deflate: arrival.deflate.is_some(),
                 ..Flags::default()
             },
             _permit: arrival.permit,
+        };
+        if scope_id != 0 {
+            link.rare_mut().scope_id = scope_id;
         }
+        if let Some(name) = arrival.subprotocol {
+            link.set_subprotocol(name, context);
+        }
+        link
     }
 
     /// The slot, as the worker's lists keep it.
@@ -158,7 +149,7 @@ impl Link {
 
     /// Bytes that the worker keeps for it.
     pub(crate) fn weight(&self) -> usize {
-        self.backlog() + self.held.as_ref().map_or(0, |held| held.bytes.len())
+        self.backlog() + self.held_bytes()
     }
 
     /// Queues a message of the connection that is being served.
@@ -492,7 +483,7 @@ impl Link {
 
     /// Throws away what was received and not served. It is being closed: what else comes counts for nothing.
     pub(crate) fn forget_held(&mut self) {
-        self.flags.deaf |= self.held.take().is_some();
+        self.flags.deaf |= self.take_held().is_some();
     }
 
     /// Whether it may be served more input now.
@@ -507,25 +498,25 @@ impl Link {
     pub(crate) fn watch_rate(&mut self, context: &Context) {
         let (limits, now) = (&context.limits, context.now);
         if self.rate.is_over(limits, now) {
-            if self.over_since == NEVER {
-                self.over_since = now;
+            if self.over_since() == NEVER {
+                self.set_over_since(now);
             }
             let patience = u64::from(limits.rate_timeout_ms);
             if patience > 0
-                && now.saturating_since(self.over_since) >= patience
+                && now.saturating_since(self.over_since()) >= patience
                 && self.protocol.state() == State::Open
             {
                 self.doom.get_or_insert(DropReason::Rate);
             }
-        } else if !self.flags.readable && self.held.is_none() {
-            self.over_since = NEVER;
+        } else if !self.flags.readable && !self.has_held() {
+            self.set_over_since(NEVER);
         }
     }
 
     /// The earliest time at which something about it is due.
     pub(crate) fn next_deadline(&self, context: &Context) -> Time {
         if self.flags.parting {
-            return self.linger_until;
+            return self.timer;
         }
         let limits = &context.limits;
         let mut at = self
@@ -539,7 +530,7 @@ impl Link {
             let stall = u64::from(limits.backlog_stall_ms);
             at = at.min(outbox.progress().saturating_add_ms(stall));
         }
-        if self.over_since != NEVER
+        if self.over_since() != NEVER
             && let Some(resume) = self.rate.over_until(limits, context.now)
         {
             at = at.min(resume);
@@ -564,15 +555,15 @@ impl Link {
             self.protocol.excuse_silence(until);
         }
         let count = self.weight() as u64;
-        let others = context.tally.backlog.saturating_sub(self.counted);
+        let others = context.tally.backlog.saturating_sub(self.counted());
         context.tally.backlog = others.saturating_add(count);
-        self.counted = count;
+        self.set_counted(count);
     }
 
     /// Gives back what it holds of the worker's, before it is dropped.
     pub(crate) fn release(&mut self, context: &mut Context) {
-        context.tally.backlog = context.tally.backlog.saturating_sub(self.counted);
-        self.counted = 0;
+        context.tally.backlog = context.tally.backlog.saturating_sub(self.counted());
+        self.set_counted(0);
         self.return_outbox(context);
         if self.flags.deflate {
             add(&context.counters.deflate_gone, 1);

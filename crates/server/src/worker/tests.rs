@@ -124,6 +124,18 @@ struct Log {
     left_out: Vec<(ConnectionId, String, u64)>,
 }
 
+/// Keeps nothing for a connection.
+struct Stateless;
+
+impl Handler for Stateless {
+    type Admission = ();
+    type State = ();
+
+    fn on_open(&mut self, _: &mut Connection<'_>, (): ()) {}
+
+    fn on_message(&mut self, _: &mut Connection<'_>, (): &mut (), _: Message<'_>) {}
+}
+
 /// Does what a message says; anything that is no command is echoed.
 struct Scripted {
     log: Rc<RefCell<Log>>,

@@ -35,7 +35,7 @@ const TLS_BUFFER_BYTES: usize = 64 * 1024;
 pub(crate) enum Socket {
     Plain(TcpStream),
     Tls(Box<TlsSocket>),
-    Stream(Pipe),
+    Stream(Box<Pipe>),
 }
 
 /// A socket whose bytes go through rustls on the worker's own thread.

@@ -111,7 +111,7 @@ impl<A: Admit> Shared<A> {
             ..
         } = decided;
         let adoption = Adoption {
-            transport: Socket::Stream(pipe),
+            transport: Socket::Stream(Box::new(pipe)),
             // The 200 is sent by us, when the worker says that it is open.
             response: Vec::new(),
             received: Vec::new(),

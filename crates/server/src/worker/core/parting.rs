@@ -6,7 +6,6 @@ use std::time::Duration;
 use rupor_proto::{Close, CloseCode, Initiator};
 
 use super::super::drain::Drain;
-use super::super::link::NEVER;
 use super::super::transport::Transport;
 use super::{Core, Entry, count_panic, guard};
 use crate::handler::{Connection, Handler};
@@ -97,10 +96,9 @@ impl<H: Handler, T: Transport> Core<H, T> {
         };
         let Some(state) = state.take() else { return };
         link.flags.parting = true;
-        link.held = None;
-        link.timer = NEVER;
+        drop(link.take_held());
         let linger = u64::from(context.limits.linger_ms);
-        link.linger_until = context.now.saturating_add_ms(linger);
+        link.timer = context.now.saturating_add_ms(linger);
         // After a clean end nothing more comes, and after an abrupt one nobody is there.
         link.flags.leave_when_sent = close.clean || close.code == CloseCode::ABNORMAL;
         context.counters.closed(close.code);

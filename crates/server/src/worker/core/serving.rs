@@ -7,7 +7,8 @@ use rupor_proto::{Close, CloseCode, Event, State};
 
 use super::super::context::Context;
 use super::super::delivery::LeftOutNotes;
-use super::super::link::{CLOSE_SLOW, Held, Link};
+use super::super::link::{CLOSE_SLOW, Link};
+use super::super::rare::Held;
 use super::super::transport::Transport;
 use super::{Core, Entry, end_after_panic, guard};
 use crate::handler::{Connection, Handler};
@@ -42,7 +43,7 @@ impl<H: Handler, T: Transport> Core<H, T> {
         for _ in 0..context.limits.reads_per_turn_max.max(1) {
             if closed.is_some()
                 || !entry.link.flags.readable
-                || entry.link.held.is_some()
+                || entry.link.has_held()
                 || !entry.link.may_read(context)
             {
                 break;
@@ -119,7 +120,7 @@ impl<H: Handler, T: Transport> Core<H, T> {
             if link.flags.readable {
                 link.mark_again(context);
             }
-        } else if (link.flags.readable || link.held.is_some()) && link.may_read(context) {
+        } else if (link.flags.readable || link.has_held()) && link.may_read(context) {
             link.mark_again(context);
         }
         link.account(context);
@@ -154,14 +155,16 @@ fn serve_held<H: Handler, T: Transport>(
     handler: &mut H,
     context: &mut Context,
 ) -> Option<Close> {
-    let may_read = entry.link.may_read(context);
-    let mut held = entry.link.held.take_if(|_| may_read)?;
+    if !entry.link.has_held() || !entry.link.may_read(context) {
+        return None;
+    }
+    let mut held = entry.link.take_held()?;
     let rest = held.bytes.get_mut(held.at..).unwrap_or_default();
     match serve(entry, handler, context, rest) {
         Served::All => None,
         Served::Paused(left) => {
             held.at = held.bytes.len() - left;
-            entry.link.held = Some(held);
+            entry.link.hold(held);
             None
         }
         Served::Closed(close) => Some(close),
@@ -196,7 +199,7 @@ fn read_once<H: Handler, T: Transport>(
                 Served::Paused(left) => {
                     let rest = buffer.get(count - left..count).unwrap_or_default();
                     let bytes = rest.to_vec();
-                    entry.link.held = Some(Box::new(Held { bytes, at: 0 }));
+                    entry.link.hold(Held { bytes, at: 0 });
                 }
                 Served::Closed(close) => return Some(close),
             }
