@@ -29,14 +29,14 @@ use crate::limits::Limits;
 use crate::memory;
 use crate::opening::{
     AddressRange, ClientAddress, Gate, HttpService, Opening, Proxies, RequestBody, Tls, Waiting,
-    bind,
+    bind, prepare_listener,
 };
 use crate::stats::Counters;
 use crate::worker::{Adoption, Adoptions, Context, Core, Ready, Socket, WAKE, Worker};
 
 type Factory<H> = Arc<dyn Fn(WorkerId, &Handle) -> H + Send + Sync>;
 
-/// Threads of the opening side.
+/// Threads of the opening side, where there are as many cores: more only get in each other's way.
 const OPENING_THREADS: usize = 2;
 
 /// How long tasks of the opening side may take to notice that it is over.
@@ -234,7 +234,7 @@ impl<H: Handler, A: Admit<Admission = H::Admission>> Server<H, A> {
         let limits = Arc::new(self.limits);
         let (polls, inboxes) = make_inboxes(count, &limits)?;
         let handle = Handle::new(inboxes, Counters::new(count));
-        let (runtime, listeners, addresses) = prepare_opening(self.listeners)?;
+        let (runtime, listeners, addresses) = prepare_opening(self.listeners, &limits)?;
         let mut threads = Vec::with_capacity(count + 1);
         let workers = start_workers(&self.factory, polls, &handle, &limits, &mut threads)
             .map_err(|error| abandon(&handle, &mut threads, error))?;
@@ -368,9 +368,10 @@ fn start_workers<H: Handler, A: Admit<Admission = H::Admission>>(
 
 type Prepared = (Runtime, Vec<tokio::net::TcpListener>, Vec<SocketAddr>);
 
-fn prepare_opening(listeners: Vec<TcpListener>) -> Result<Prepared, StartError> {
+fn prepare_opening(listeners: Vec<TcpListener>, limits: &Limits) -> Result<Prepared, StartError> {
+    let cores = thread::available_parallelism().map_or(OPENING_THREADS, usize::from);
     let runtime = runtime::Builder::new_multi_thread()
-        .worker_threads(OPENING_THREADS)
+        .worker_threads(cores.min(OPENING_THREADS))
         .thread_name("rupor-opening")
         .enable_all()
         .build()
@@ -382,6 +383,7 @@ fn prepare_opening(listeners: Vec<TcpListener>) -> Result<Prepared, StartError> 
         let address = listener.local_addr().map_err(system("a listener"))?;
         let failed = |source| StartError::Listen { address, source };
         listener.set_nonblocking(true).map_err(failed)?;
+        prepare_listener(&listener, limits);
         ready.push(tokio::net::TcpListener::from_std(listener).map_err(failed)?);
         addresses.push(address);
     }

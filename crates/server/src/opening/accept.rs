@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::StatusCode;
+#[cfg(target_os = "linux")]
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -18,6 +19,7 @@ use super::Opening;
 use super::answer::{Answer, part};
 use super::gate::Permit;
 use super::head::{HeadError, Opened, read_head, read_some};
+use super::request::Extent;
 use super::stream::Stream;
 use crate::admit::Admit;
 use crate::inbox::End;
@@ -155,7 +157,7 @@ fn enter<A: Admit>(opening: &Arc<Opening<A>>, tcp: TcpStream, remote: SocketAddr
     let Ok(place) = Arc::clone(&opening.openings).try_acquire_owned() else {
         return turn_away(opening, tcp, RefusalReason::Openings);
     };
-    prepare(&tcp, &opening.limits);
+    prepare(&tcp);
     let opening = Arc::clone(opening);
     tokio::spawn(async move {
         let place = Place::new(Arc::clone(&opening.counters), place);
@@ -187,12 +189,14 @@ impl Drop for Place {
     }
 }
 
-fn prepare(tcp: &TcpStream, limits: &Limits) {
-    // None of these can fail on a connected socket in a way that would matter more than going on.
-    let _ = tcp.set_nodelay(true);
+/// Sets what the connections of a listener begin with: on Linux they have it from the listener, so
+/// that nothing has to be set for each.
+pub(crate) fn prepare_listener(listener: &std::net::TcpListener, limits: &Limits) {
     #[cfg(target_os = "linux")]
     {
-        let socket = SockRef::from(tcp);
+        // None of these can fail in a way that would matter more than going on.
+        let socket = SockRef::from(listener);
+        let _ = socket.set_tcp_nodelay(true);
         if limits.user_timeout_ms > 0 {
             let timeout = Duration::from_millis(u64::from(limits.user_timeout_ms));
             let _ = socket.set_tcp_user_timeout(Some(timeout));
@@ -202,7 +206,14 @@ fn prepare(tcp: &TcpStream, limits: &Limits) {
         }
     }
     #[cfg(not(target_os = "linux"))]
-    let _ = (SockRef::from(tcp), limits);
+    let _ = (listener, limits);
+}
+
+/// Sets what a connection does not have from its listener.
+fn prepare(tcp: &TcpStream) {
+    if cfg!(not(target_os = "linux")) {
+        let _ = tcp.set_nodelay(true);
+    }
 }
 
 /// Refuses at the door: before TLS, so cheaply. Only a plain connection can be told why.
@@ -230,6 +241,9 @@ fn turn_away<A: Admit>(opening: &Arc<Opening<A>>, tcp: TcpStream, reason: Refusa
 
 impl<A: Admit> Opening<A> {
     /// Serves a connection until a worker has it or it ends.
+    ///
+    /// What an upgrade of HTTP/1.1 does not come by is boxed: each connection has room for all
+    /// that is not, and thousands may come at once.
     async fn serve(
         self: &Arc<Self>,
         tcp: TcpStream,
@@ -243,9 +257,8 @@ impl<A: Admit> Opening<A> {
             return;
         };
         if stream.speaks_http2() {
-            return self
-                .serve_http2(stream, remote, permit, place, deadline)
-                .await;
+            let served = self.serve_http2(stream, remote, permit, place, deadline);
+            return Box::pin(served).await;
         }
         // What came behind the request before.
         let mut behind = Vec::new();
@@ -267,15 +280,11 @@ impl<A: Admit> Opening<A> {
                     extent,
                     remote,
                 }) => {
-                    let answered = self.serve_http(stream, received, extent, remote).await;
-                    let Some(answered) = answered else {
-                        return;
-                    };
-                    stream = answered.stream;
-                    let Some(next) = self.next_request(&mut stream, answered.behind).await else {
-                        return part(stream, Instant::now() + self.linger()).await;
-                    };
-                    behind = next;
+                    let served = self.serve_one(stream, received, extent, remote);
+                    match Box::pin(served).await {
+                        Some(next) => (stream, behind) = next,
+                        None => return,
+                    }
                     deadline = Instant::now() + patience;
                 }
                 Ok(Opened::Upgrade {
@@ -287,7 +296,13 @@ impl<A: Admit> Opening<A> {
                         break self.refuse(reason, "too many connections of one address");
                     }
                     match self.decide(&upgrade, *request, &permit).await {
-                        Ok(decided) => return self.adopt(stream, decided, rest, permit).await,
+                        Ok(decided) => match self.adopt(stream, decided, rest, permit) {
+                            None => return,
+                            Some((back, answer)) => {
+                                stream = back;
+                                break answer;
+                            }
+                        },
                         Err(answer) => break answer,
                     }
                 }
@@ -304,7 +319,7 @@ impl<A: Admit> Opening<A> {
                 Err(HeadError::Gone) => return,
             }
         };
-        answer.send(stream, self.linger()).await;
+        Box::pin(answer.send(stream, self.linger())).await;
     }
 
     /// What comes before the first request: the PROXY protocol, TLS.
@@ -323,6 +338,24 @@ impl<A: Admit> Opening<A> {
             return None;
         }
         Some((self.secure(tcp, deadline).await?, remote))
+    }
+
+    /// Serves a request that is no upgrade. The connection again, and the beginning of its next
+    /// request; `None` when there will be none.
+    async fn serve_one(
+        self: &Arc<Self>,
+        stream: Stream,
+        received: Vec<u8>,
+        extent: Extent,
+        remote: SocketAddr,
+    ) -> Option<(Stream, Vec<u8>)> {
+        let answered = self.serve_http(stream, received, extent, remote).await?;
+        let mut stream = answered.stream;
+        if let Some(next) = self.next_request(&mut stream, answered.behind).await {
+            return Some((stream, next));
+        }
+        part(stream, Instant::now() + self.linger()).await;
+        None
     }
 
     /// Waits for the next request of a connection, which may begin with what came `behind` the one
@@ -345,7 +378,7 @@ impl<A: Admit> Opening<A> {
             return Some(Stream::Plain(tcp));
         };
         let acceptor = TlsAcceptor::from(tls.config(self.http2));
-        match timeout_at(deadline, acceptor.accept(tcp)).await {
+        match Box::pin(timeout_at(deadline, acceptor.accept(tcp))).await {
             Ok(Ok(stream)) => Some(Stream::Tls(Box::new(stream))),
             Ok(Err(_)) => {
                 self.counters.refused(RefusalReason::Tls);
@@ -385,20 +418,21 @@ mod tests {
 
     /// The system says what it took; 0 leaves its own defaults.
     #[cfg(target_os = "linux")]
-    #[tokio::test]
-    async fn limits_of_a_socket_are_set_at_accept() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+    #[test]
+    fn a_connection_begins_with_the_limits_of_its_listener() {
         let off = Limits {
             user_timeout_ms: 0,
             notsent_lowat_bytes: 0,
             ..Limits::default()
         };
         for limits in [Limits::default(), off] {
-            let client = TcpStream::connect(address).await.unwrap();
-            let untouched = SockRef::from(&client).tcp_notsent_lowat().unwrap();
-            let (tcp, _) = listener.accept().await.unwrap();
-            prepare(&tcp, &limits);
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let untouched = SockRef::from(&listener).tcp_notsent_lowat().unwrap();
+            prepare_listener(&listener, &limits);
+            let address = listener.local_addr().unwrap();
+            let _client = std::net::TcpStream::connect(address).unwrap();
+            let (tcp, _) = listener.accept().unwrap();
+            assert!(tcp.nodelay().unwrap());
             let lowat = SockRef::from(&tcp).tcp_notsent_lowat().unwrap();
             let timeout = SockRef::from(&tcp).tcp_user_timeout().unwrap();
             if limits.notsent_lowat_bytes > 0 {

@@ -31,6 +31,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+pub(crate) use self::accept::prepare_listener;
 pub(crate) use self::answer::Answer;
 pub use self::body::RequestBody;
 pub use self::client_address::ClientAddress;

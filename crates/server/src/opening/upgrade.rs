@@ -144,24 +144,24 @@ impl<A: Admit> Opening<A> {
             .and_then(|index| self.workers.get(index))
     }
 
-    /// Hands the socket of an admitted upgrade to a worker.
-    pub(crate) async fn adopt(
+    /// Hands the socket of an admitted upgrade to a worker; gives it back with an answer when none
+    /// takes it.
+    pub(crate) fn adopt(
         &self,
         stream: Stream,
         decided: Decided<A::Admission>,
         received: Vec<u8>,
         permit: Permit,
-    ) {
+    ) -> Option<(Stream, Answer)> {
         let Some(worker) = self.least_loaded() else {
             let answer = self.refuse(RefusalReason::Adoptions, "the server is overloaded");
-            answer.send(stream, self.linger()).await;
-            return;
+            return Some((stream, answer));
         };
         let transport = match stream.into_socket() {
             Ok(transport) => transport,
             Err(error) => {
                 tracing::warn!(%error, "a socket could not be handed over; it is closed");
-                return;
+                return None;
             }
         };
         let Decided {
@@ -188,6 +188,7 @@ impl<A: Admit> Opening<A> {
             let mut socket = adoption.transport;
             let _ = std::io::Write::write(&mut socket, &answer.to_bytes());
         }
+        None
     }
 }
 

@@ -165,9 +165,7 @@ impl<H: Handler, T: Transport> Core<H, T> {
             add(&context.counters.gone, 1);
             return;
         };
-        transport.opened();
-        // What came with the request may be more than messages already in the transport.
-        link.flags.readable = true;
+        link.flags.readable = transport.opened();
         if !adoption.received.is_empty() {
             link.hold(Held {
                 bytes: adoption.received,

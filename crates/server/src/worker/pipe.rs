@@ -212,11 +212,11 @@ impl Write for Pipe {
 }
 
 impl Transport for Pipe {
-    fn opened(&mut self) {
+    fn opened(&mut self) -> bool {
         self.shared.tell_task(|state| {
             state.open = true;
-            ((), true)
-        });
+            (true, true)
+        })
     }
 
     fn shutdown(&mut self) {

@@ -16,7 +16,10 @@ use super::pipe::Pipe;
 /// below it.
 pub(crate) trait Transport: Read + Write + 'static {
     /// `on_open` has run, so the peer may hear that it is open. Said once, before the first byte.
-    fn opened(&mut self) {}
+    /// Answers whether something may be there already whose readiness is not announced.
+    fn opened(&mut self) -> bool {
+        true
+    }
 
     /// From now on the system takes no more while it has so many bytes that it has not sent.
     fn keep_unsent(&mut self, bytes_max: u32) {
@@ -190,9 +193,12 @@ impl Write for Socket {
 }
 
 impl Transport for Socket {
-    fn opened(&mut self) {
-        if let Self::Stream(pipe) = self {
-            pipe.opened();
+    fn opened(&mut self) -> bool {
+        match self {
+            // It was registered a moment ago: what came before that is announced.
+            Self::Plain(_) => false,
+            Self::Tls(_) => true,
+            Self::Stream(pipe) => pipe.opened(),
         }
     }
 
