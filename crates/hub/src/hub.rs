@@ -2,6 +2,7 @@
 
 use crate::kinds::{KindCounts, Kinds};
 use crate::members::Members;
+use crate::names::Names;
 use crate::tables::{join, leave, shrink};
 use crate::{
     Command, ConnectionId, Effect, Kind, Limits, Outcome, Publication, Refused, Target,
@@ -43,8 +44,7 @@ struct Entry {
     kind: Kind,
     user: Option<Arc<str>>,
     cookie: Option<Arc<str>>,
-    /// At most [`Limits::subscriptions_per_connection_max`], so a search through it is short.
-    channels: Vec<Arc<str>>,
+    channels: Names,
 }
 
 #[derive(Debug)]
@@ -189,7 +189,7 @@ impl Hub {
                 kind,
                 user,
                 cookie,
-                channels: Vec::new(),
+                channels: Names::default(),
             },
         );
         Ok(Outcome { connections: 1 })
@@ -225,7 +225,7 @@ impl Hub {
         if let Some(cookie) = &entry.cookie {
             leave(&mut self.cookies, cookie, connection);
         }
-        for channel in &entry.channels {
+        for channel in entry.channels.as_slice() {
             self.leave_channel(channel, connection, entry.kind);
         }
         shrink(&mut self.connections);
@@ -245,10 +245,10 @@ impl Hub {
             .connections
             .get_mut(&connection)
             .ok_or(Refused::UnknownConnection)?;
-        if entry.channels.contains(&channel) {
+        if entry.channels.as_slice().contains(&channel) {
             return Ok(Outcome { connections: 0 });
         }
-        if entry.channels.len() >= self.limits.subscriptions_per_connection_max {
+        if entry.channels.as_slice().len() >= self.limits.subscriptions_per_connection_max {
             return Err(Refused::TooManySubscriptions);
         }
         let known = self
@@ -260,11 +260,7 @@ impl Hub {
         }
         let kind = entry.kind;
         let channel = known.unwrap_or(channel);
-        if entry.channels.is_empty() {
-            // Most connections have one; a vector would make room for four.
-            entry.channels.reserve_exact(1);
-        }
-        entry.channels.push(Arc::clone(&channel));
+        entry.channels.insert(Arc::clone(&channel));
         self.subscriptions += 1;
         self.channels
             .entry(Arc::clone(&channel))
@@ -294,10 +290,9 @@ impl Hub {
             .connections
             .get_mut(&connection)
             .ok_or(Refused::UnknownConnection)?;
-        let Some(index) = entry.channels.iter().position(|name| name == channel) else {
+        let Some(channel) = entry.channels.remove(channel) else {
             return Ok(Outcome { connections: 0 });
         };
-        let channel = entry.channels.swap_remove(index);
         let kind = entry.kind;
         self.leave_channel(&channel, connection, kind);
         effects.push(Effect::Unsubscribe {

@@ -19,6 +19,7 @@ mod kinds;
 mod limits;
 mod members;
 mod name;
+mod names;
 mod tables;
 
 pub use command::{

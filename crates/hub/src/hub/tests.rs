@@ -419,8 +419,8 @@ fn names_are_shared_not_copied() {
         .map(|n| &bench.hub.connections[&ConnectionId(n)])
         .into();
     assert!(Arc::ptr_eq(
-        &entries[0].channels[0],
-        &entries[1].channels[0]
+        &entries[0].channels.as_slice()[0],
+        &entries[1].channels.as_slice()[0]
     ));
     assert!(Arc::ptr_eq(
         entries[0].user.as_ref().unwrap(),

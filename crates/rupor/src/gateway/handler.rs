@@ -26,6 +26,7 @@ use rupor_hub::{Kind, Refused};
 use rupor_proto::{Close, Frame, Message};
 use rupor_server::{Connection, Handle, Handler, Topic, UpgradeRequest};
 use std::mem::take;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -49,7 +50,7 @@ pub(crate) struct State {
     kind: Kind,
     user: Option<Arc<str>>,
     /// When the identity expires, in seconds since 1970.
-    expires_at: Option<u64>,
+    expires_at: Option<NonZeroU64>,
     /// Looks after the session that says who it is.
     _session: Option<Box<Watch>>,
     /// With what a connection will enter that has not said yet who it is.
@@ -59,7 +60,7 @@ pub(crate) struct State {
 }
 
 // Every silent connection has one.
-const _: () = assert!(size_of::<State>() <= 96);
+const _: () = assert!(size_of::<State>() <= 80);
 
 /// Takes a connection out of the hub again if its opening panics: then there will be no `on_close` for it.
 struct Entering<'g> {
@@ -162,9 +163,9 @@ impl WorkerHandler {
         }
     }
 
-    fn seconds_left(&self, expires_at: u64) -> u64 {
+    fn seconds_left(&self, expires_at: NonZeroU64) -> u64 {
         let now_s = self.gateway.settings().clock.now_ms() / 1000;
-        expires_at.saturating_sub(now_s)
+        expires_at.get().saturating_sub(now_s)
     }
 
     fn refuse(connection: &mut Connection<'_>, state: &mut State, closing: Closing) {
@@ -216,7 +217,7 @@ impl WorkerHandler {
             };
             return Self::answer(connection, state.kind, &answer, id);
         }
-        state.expires_at = identity.expires_at;
+        state.expires_at = expiry(identity.expires_at);
         self.set_expiry(connection, state);
         let answer = Answer::Authenticated {
             user: state.user.as_deref(),
@@ -235,7 +236,7 @@ impl WorkerHandler {
             return;
         };
         state.user = identity.user;
-        state.expires_at = identity.expires_at;
+        state.expires_at = expiry(identity.expires_at);
         let number = hub_id(connection.id());
         let may = |channel: &Arc<str>| {
             // The site cannot be asked here: the page subscribes when it knows that it is believed.
@@ -429,7 +430,7 @@ impl Handler for WorkerHandler {
             phase,
             kind,
             user,
-            expires_at,
+            expires_at: expiry(expires_at),
             _session: ticket.and_then(watch),
             waiting,
             outlet,
@@ -539,6 +540,11 @@ impl Handler for WorkerHandler {
             },
         }
     }
+}
+
+/// When an identity expires, as a connection keeps it.
+fn expiry(seconds: Option<u64>) -> Option<NonZeroU64> {
+    seconds.map(|seconds| NonZeroU64::new(seconds).unwrap_or(NonZeroU64::MIN))
 }
 
 /// An answer that is to stand at its place among publications; empty where the dialect says nothing.

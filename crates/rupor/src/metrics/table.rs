@@ -1,7 +1,6 @@
 //! Every metric: name, kind, unit, help, and where its value is.
 
 use super::Snapshot;
-use crate::outlet::CallCounts;
 use crate::outlet::{CallCounts, PhpCounts};
 use rupor_server::LeftOut;
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! Who on this worker listens to what.
 //!
-//! Invariants: a topic is in the table only while it has a subscriber, a slot only while it has a
-//! topic. Both directions are kept, so that a connection that ends takes its subscriptions with it
+//! Invariants: a topic is in the table only while it has a subscriber, and the topics of a slot
+//! that is nobody's are none. Both directions are kept, so that a connection that ends takes its subscriptions with it
 //! without a search.
 
 use std::collections::{HashMap, HashSet};
@@ -13,8 +13,14 @@ use crate::topic::Topic;
 #[derive(Debug, Default)]
 pub(crate) struct Topics {
     subscribers: HashMap<Topic, Slots>,
-    subscriptions: HashMap<u32, Vec<Topic>>,
+    /// By slot. Slots are given out from the lowest, so nearly all of this is in use, and where
+    /// nobody subscribes it is empty.
+    subscriptions: Vec<Vec<Topic>>,
 }
+
+/// Up to so many topics of a connection there is room for exactly those: a vector would begin with
+/// four, and most connections have one or two.
+const EXACT_MAX: usize = 4;
 
 /// The subscribers of one topic. A topic of one connection is as frequent as one of many, and there
 /// can be very many of those, so it owns nothing on the heap.
@@ -73,7 +79,8 @@ impl Topics {
         if known.is_some_and(|(_, slots)| slots.contains(slot)) {
             return true;
         }
-        let count = self.subscriptions.get(&slot).map_or(0, Vec::len);
+        let index = slot as usize;
+        let count = self.subscriptions.get(index).map_or(0, Vec::len);
         if count >= limits.subscriptions_max
             || topic.as_str().len() > limits.topic_bytes_max
             || (known.is_none() && self.subscribers.len() >= limits.topics_max)
@@ -86,24 +93,33 @@ impl Topics {
             .entry(topic.clone())
             .and_modify(|slots| slots.insert(slot))
             .or_insert(Slots::One(slot));
-        self.subscriptions.entry(slot).or_default().push(topic);
+        if self.subscriptions.len() <= index {
+            self.subscriptions.resize_with(index + 1, Vec::new);
+        }
+        if let Some(topics) = self.subscriptions.get_mut(index) {
+            if count < EXACT_MAX {
+                topics.reserve_exact(1);
+            }
+            topics.push(topic);
+        }
         true
     }
 
     /// Ends a subscription, if there is one.
     pub(crate) fn unsubscribe(&mut self, slot: u32, topic: &Topic) {
         self.forget(slot, topic);
-        if let Some(topics) = self.subscriptions.get_mut(&slot) {
+        if let Some(topics) = self.subscriptions.get_mut(slot as usize) {
             topics.retain(|other| other != topic);
             if topics.is_empty() {
-                self.subscriptions.remove(&slot);
+                *topics = Vec::new();
             }
         }
     }
 
     /// Ends all subscriptions of a connection.
     pub(crate) fn remove(&mut self, slot: u32) {
-        for topic in self.subscriptions.remove(&slot).unwrap_or_default() {
+        let topics = self.subscriptions.get_mut(slot as usize);
+        for topic in topics.map(std::mem::take).unwrap_or_default() {
             self.forget(slot, &topic);
         }
     }
@@ -120,7 +136,7 @@ impl Topics {
 
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
-        self.subscribers.is_empty() && self.subscriptions.is_empty()
+        self.subscribers.is_empty() && self.subscriptions.iter().all(Vec::is_empty)
     }
 
     /// The slots that listen to `topic`.
