@@ -234,7 +234,9 @@ impl<H: Handler, A: Admit<Admission = H::Admission>> Server<H, A> {
         let limits = Arc::new(self.limits);
         let (polls, inboxes) = make_inboxes(count, &limits)?;
         let handle = Handle::new(inboxes, Counters::new(count));
-        let (runtime, listeners, addresses) = prepare_opening(self.listeners, &limits)?;
+        let opening_threads = opening_threads();
+        let (runtime, listeners, addresses) =
+            prepare_opening(self.listeners, opening_threads, &limits)?;
         let mut threads = Vec::with_capacity(count + 1);
         let workers = start_workers(&self.factory, polls, &handle, &limits, &mut threads)
             .map_err(|error| abandon(&handle, &mut threads, error))?;
@@ -254,6 +256,7 @@ impl<H: Handler, A: Admit<Admission = H::Admission>> Server<H, A> {
             handle: handle.clone(),
             counters: Arc::clone(&handle.shared().counters.opening),
             workers,
+            is_alone: opening_threads == 1,
             openings: Arc::new(Semaphore::new(limits.openings_max)),
             lingering: Arc::new(Semaphore::new(limits.lingering_max)),
             http2_connections: Arc::new(Semaphore::new(limits.connections_max)),
@@ -366,12 +369,20 @@ fn start_workers<H: Handler, A: Admit<Admission = H::Admission>>(
     Ok(workers)
 }
 
+fn opening_threads() -> usize {
+    let cores = thread::available_parallelism().map_or(OPENING_THREADS, usize::from);
+    cores.min(OPENING_THREADS)
+}
+
 type Prepared = (Runtime, Vec<tokio::net::TcpListener>, Vec<SocketAddr>);
 
-fn prepare_opening(listeners: Vec<TcpListener>, limits: &Limits) -> Result<Prepared, StartError> {
-    let cores = thread::available_parallelism().map_or(OPENING_THREADS, usize::from);
+fn prepare_opening(
+    listeners: Vec<TcpListener>,
+    threads: usize,
+    limits: &Limits,
+) -> Result<Prepared, StartError> {
     let runtime = runtime::Builder::new_multi_thread()
-        .worker_threads(cores.min(OPENING_THREADS))
+        .worker_threads(threads)
         .thread_name("rupor-opening")
         .enable_all()
         .build()

@@ -3,8 +3,11 @@
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -18,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use super::Opening;
 use super::answer::{Answer, part};
 use super::gate::Permit;
-use super::head::{HeadError, Opened, read_head, read_some};
+use super::head::{HeadError, Opened, most_at_once, read_head, read_some};
 use super::request::Extent;
 use super::stream::Stream;
 use crate::admit::Admit;
@@ -158,11 +161,23 @@ fn enter<A: Admit>(opening: &Arc<Opening<A>>, tcp: TcpStream, remote: SocketAddr
         return turn_away(opening, tcp, RefusalReason::Openings);
     };
     prepare(&tcp);
+    let is_alone = opening.is_alone;
     let opening = Arc::clone(opening);
-    tokio::spawn(async move {
+    let mut opened = Box::pin(async move {
         let place = Place::new(Arc::clone(&opening.counters), place);
         opening.serve(tcp, remote, permit, place).await;
     });
+    // Where no other thread could take it, what is there already is served on the spot: then a
+    // thousand that come at once never exist at the same time.
+    if !is_alone || !ends_at_once(opened.as_mut()) {
+        tokio::spawn(opened);
+    }
+}
+
+/// Whether a task has nothing to wait for: then it is done. One that panics is over too.
+fn ends_at_once(task: Pin<&mut impl Future<Output = ()>>) -> bool {
+    let mut context = Context::from_waker(Waker::noop());
+    catch_unwind(AssertUnwindSafe(|| task.poll(&mut context))).map_or(true, |it| it.is_ready())
 }
 
 /// The place of a connection that is no WebSocket (yet); counted until it is dropped, also when the
@@ -260,8 +275,8 @@ impl<A: Admit> Opening<A> {
             let served = self.serve_http2(stream, remote, permit, place, deadline);
             return Box::pin(served).await;
         }
-        // What came behind the request before.
-        let mut behind = Vec::new();
+        // What is there already, or came behind the request before.
+        let mut behind = stream.read_now(most_at_once(&self.limits));
         let answer = loop {
             let secure = self.tls.is_some();
             let (proxies, limits) = (&self.proxies, &self.limits);
@@ -394,6 +409,8 @@ impl<A: Admit> Opening<A> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     #[test]
@@ -414,6 +431,13 @@ mod tests {
             assert_eq!(backoff.log_now(start + Duration::from_secs(9)), None);
         }
         assert_eq!(backoff.log_now(start + Duration::from_secs(10)), Some(6));
+    }
+
+    #[test]
+    fn a_panic_ends_the_opening_and_not_who_accepts() {
+        assert!(ends_at_once(pin!(async {})));
+        assert!(!ends_at_once(pin!(std::future::pending())));
+        assert!(ends_at_once(pin!(async { panic!("asked for") })));
     }
 
     /// The system says what it took; 0 leaves its own defaults.

@@ -101,6 +101,15 @@ pub(crate) async fn read_head<S: AsyncRead + Unpin>(
     }
 }
 
+/// Bytes that the first read of a head takes at most.
+pub(super) fn most_at_once(limits: &Limits) -> usize {
+    limits
+        .head
+        .head_bytes_max
+        .saturating_add(1)
+        .min(FIRST_BYTES)
+}
+
 /// Reads what is there, at most to one byte over the limit: then the parser says so.
 pub(crate) async fn read_some<S: AsyncRead + Unpin>(
     stream: &mut S,
@@ -128,7 +137,7 @@ fn request(
     remote: SocketAddr,
     secure: bool,
 ) -> Result<UpgradeRequest, HandshakeError> {
-    let mut headers = HeaderMap::new();
+    let mut headers = HeaderMap::with_capacity(head.headers().count());
     for (name, value) in head.headers() {
         let name = HeaderName::from_bytes(name.as_bytes());
         let value = HeaderValue::from_bytes(value);

@@ -64,6 +64,8 @@ pub(crate) struct Opening<A: Admit> {
     pub(crate) handle: Handle,
     pub(crate) counters: Arc<OpeningCounters>,
     pub(crate) workers: Vec<Arc<Waiting<A>>>,
+    /// Whether this side has a single thread.
+    pub(crate) is_alone: bool,
     /// Places for connections that are no WebSockets.
     pub(crate) openings: Arc<Semaphore>,
     /// Places for connections that were turned away and read the answer.

@@ -1,10 +1,11 @@
 //! The byte stream of a connection on the opening side, with TLS or without, and its way to a
 //! worker.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -26,6 +27,19 @@ impl Stream {
             Self::Plain(_) => false,
             Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(HTTP2),
         }
+    }
+
+    /// What has arrived already, at most so many bytes, without waiting for the poller to say so.
+    /// Nothing with TLS, which has to be asked another way.
+    pub(super) fn read_now(&self, bytes_max: usize) -> Vec<u8> {
+        let Self::Plain(tcp) = self else {
+            return Vec::new();
+        };
+        let mut bytes = vec![0; bytes_max];
+        // An end or an error shows again when it is waited for.
+        let count = (&*SockRef::from(tcp)).read(&mut bytes).unwrap_or(0);
+        bytes.truncate(count);
+        bytes
     }
 
     /// Takes the socket out of the opening side's poller, and out of tokio's TLS.
