@@ -1,6 +1,7 @@
 //! The wall clock, passed in so that tests can hold it.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -34,4 +35,9 @@ impl fmt::Debug for Clock {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Clock({})", self.now_ms())
     }
+}
+
+/// When an identity expires, in seconds since 1970, as a connection keeps it: in one word.
+pub(super) fn expiry(seconds: Option<u64>) -> Option<NonZeroU64> {
+    seconds.map(|seconds| NonZeroU64::new(seconds).unwrap_or(NonZeroU64::MIN))
 }

@@ -7,6 +7,7 @@
 //! until then it is not in the hub, so it receives nothing, and no application hears of it.
 
 use super::asking::{self, Wanted};
+use super::clock::expiry;
 use super::close::{
     Closing, EXPIRED, FORBIDDEN, IDENTIFY_TIMEOUT, OVERLOADED, TOO_MANY, TOO_MANY_CHANNELS,
     UNAUTHORIZED,
@@ -540,11 +541,6 @@ impl Handler for WorkerHandler {
             },
         }
     }
-}
-
-/// When an identity expires, as a connection keeps it.
-fn expiry(seconds: Option<u64>) -> Option<NonZeroU64> {
-    seconds.map(|seconds| NonZeroU64::new(seconds).unwrap_or(NonZeroU64::MIN))
 }
 
 /// An answer that is to stand at its place among publications; empty where the dialect says nothing.
