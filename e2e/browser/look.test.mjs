@@ -5,6 +5,8 @@ import { test } from 'node:test';
 
 import { demo } from '../support/program.mjs';
 import { browser, shows, texts } from './support/browser.mjs';
+import { join, say } from './support/examples.mjs';
+import { folder } from './support/pages.mjs';
 
 const open = browser();
 
@@ -54,7 +56,8 @@ function faint() {
   const found = [];
   for (const element of document.querySelectorAll('body *')) {
     const own = [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.textContent.trim() !== '');
-    if (!own || !element.checkVisibility() || element.disabled || element.closest('.unseen, noscript')) continue;
+    // What lies over the game's field has a ground of its own that is nearly opaque.
+    if (!own || !element.checkVisibility() || element.disabled || element.closest('.unseen, noscript, #stage')) continue;
     const [a, b] = [luminance(numbers(getComputedStyle(element).color).slice(0, 3)), luminance(behind(element))];
     const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
     if (contrast < 4.5) found.push(`${element.tagName} ${element.id} ${element.className}: ${contrast.toFixed(2)}`);
@@ -125,6 +128,24 @@ for (const path of ['/', '/console']) {
     // The round begins where the page was last clicked; from the skip link on, it goes in the order of the page.
     const first = reached.findIndex((name) => name.startsWith('Skip to'));
     assert.deepEqual([...reached.slice(first), ...reached.slice(0, first)], wanted);
+  });
+}
+
+for (const name of ['chat', 'tanks']) {
+  test(`/demo/${name}/ is light or dark as the system is, readable in both, and fits a phone`, async (t) => {
+    const rupor = await demo(t, [], { env: { TMPDIR: folder(t) } });
+    const phone = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true };
+    for (const options of [{ colorScheme: 'light' }, { colorScheme: 'dark' }, phone]) {
+      const page = await open(t, `http://${rupor.browsers}/demo/${name}/`, options);
+      assert.deepEqual(await page.evaluate(faint), [], JSON.stringify(options));
+      await join(page, 'a-long-name-'.repeat(4));
+      await shows(page, 'state', 'connected');
+      await page.evaluate(() => element('text').focus());
+      await say(page, 'a-long-word-'.repeat(8));
+      await texts(page, '#log .said', (all) => all.length > 0);
+      assert.deepEqual(await page.evaluate(faint), [], JSON.stringify(options));
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0);
+    }
   });
 }
 

@@ -2,6 +2,8 @@
 // telling to the newest, so the picture is a tick behind and smooth.
 
 const TICK_MS = 100;
+/** Least size of a tank's name, in pixels of the page. */
+const NAME_PX_MIN = 11;
 /** Diagonal of what is shown, in units of the field: a little less than what the server tells of. */
 const DIAGONAL = 1120;
 const BURST_MS = 400;
@@ -96,7 +98,8 @@ function drawTank(context, x, y, [id, , , direction, life, name]) {
   context.fill();
   context.restore();
 
-  context.font = '600 17px system-ui, sans-serif';
+  const pixel = (devicePixelRatio || 1) / context.getTransform().a; // of the page, in units of the field
+  context.font = `600 ${Math.max(17, NAME_PX_MIN * pixel)}px system-ui, sans-serif`;
   context.textAlign = 'center';
   context.lineWidth = 4;
   context.strokeStyle = 'rgb(20 24 18 / 70%)';

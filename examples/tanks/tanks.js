@@ -126,6 +126,7 @@ element('join').onsubmit = (event) => {
   element('join').hidden = true;
   element('game').hidden = false;
   element('canvas').focus();
+  element('stage').scrollIntoView();
   connect(element('name').value);
   requestAnimationFrame(function frame(now) {
     draw(element('canvas'), now);
