@@ -39,6 +39,25 @@ fn reference_table_of_limits_in_the_readme_is_fresh() {
     );
 }
 
+/// No page shows an option that was renamed, or a value of another kind.
+#[test]
+fn configurations_in_the_pages_are_ones() {
+    let mut count = 0;
+    for folder in ["docs/howto", "docs/tutorial"] {
+        let pages = std::fs::read_dir(root().join(folder)).expect("the folder is there");
+        for page in pages.map(|page| page.expect("an entry").path()) {
+            let text = std::fs::read_to_string(&page).expect("a page");
+            for block in text.split("\n```toml\n").skip(1) {
+                let (block, _) = block.split_once("```").expect("a block ends");
+                let wrong = super::source::from_file(&page, block).err();
+                assert!(wrong.is_none(), "{}\n{block}", wrong.unwrap());
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 15, "only {count} were found");
+}
+
 #[test]
 fn the_sample_can_be_used_line_by_line() {
     let file = Path::new("rupor.toml");
