@@ -310,6 +310,6 @@ UNMEASURED = [
     (
         "publish through the gateway, against soketi and nchan",
         "≥ 10 ×",
-        "neither is built here; soketi's package takes uWebSockets.js from a git address",
+        "by hand, with another client: see the end of the page",
     ),
 ]
