@@ -2,8 +2,7 @@
 
 use super::build::Values;
 use super::error::{ConfigError, Problem};
-use super::options::{Default, Definition, Shape, option};
-use super::types::Mode;
+use super::options::{Default, Definition, Shape, serve_option};
 use super::{Secret, calls, parse};
 use http::header::{self, HeaderName};
 use std::time::Duration;
@@ -61,23 +60,11 @@ fn header(text: &str) -> Result<HeaderName, Problem> {
     })
 }
 
-const fn of_serve(
-    key: &'static str,
-    shape: Shape,
-    form: &'static str,
-    default: Default,
-    help: &'static str,
-) -> Definition {
-    Definition {
-        modes: &[Mode::Serve],
-        ..option(SECTION, key, shape, form, default, help)
-    }
-}
-
 static OPTIONS: &[Definition] = &[
     Definition {
         example: "url = \"https://example.org/ws-auth\"",
-        ..of_serve(
+        ..serve_option(
+            SECTION,
             "auth_webhook.url",
             Shape::Text,
             "URL",
@@ -89,7 +76,8 @@ static OPTIONS: &[Definition] = &[
     },
     Definition {
         example: "key_file = \"/etc/rupor/auth.key\"",
-        ..of_serve(
+        ..serve_option(
+            SECTION,
             "auth_webhook.key_file",
             Shape::Text,
             "FILE",
@@ -99,7 +87,8 @@ static OPTIONS: &[Definition] = &[
     },
     Definition {
         example: "key = \"…\"",
-        ..of_serve(
+        ..serve_option(
+            SECTION,
             "auth_webhook.key",
             Shape::Secret,
             "TEXT",
@@ -107,14 +96,16 @@ static OPTIONS: &[Definition] = &[
             "The same in place. There is no flag for it, because other users can read a command line",
         )
     },
-    of_serve(
+    serve_option(
+        SECTION,
         "auth_webhook.timeout",
         Shape::Text,
         "TIME",
         Default::Value("3s"),
         "How long an answer may take, from 100ms to 30s. Over it nobody is let in (503). An upgrade has `limits.admit_timeout_ms` in all",
     ),
-    of_serve(
+    serve_option(
+        SECTION,
         "auth_webhook.headers",
         Shape::List,
         "NAME",
@@ -126,13 +117,12 @@ static OPTIONS: &[Definition] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Mode;
     use crate::config::source;
 
     fn loaded(table: &str) -> Result<Option<AuthWebhookConfig>, String> {
-        let mut layer = source::from_defaults(Mode::Serve);
-        let text = format!("[auth_webhook]\n{table}");
-        let file = source::from_file(std::path::Path::new("rupor.toml"), &text);
-        layer.replace_with(file.map_err(|error| error.to_string())?);
+        let layer = source::of_text(Mode::Serve, &format!("[auth_webhook]\n{table}"))
+            .map_err(|error| error.to_string())?;
         auth_webhook(&Values::new(&layer)).map_err(|error| error.to_string())
     }
 

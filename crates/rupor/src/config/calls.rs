@@ -287,7 +287,6 @@ static OPTIONS: &[Definition] = &[
 mod tests {
     use super::*;
     use crate::config::{Mode, source};
-    use std::path::Path;
 
     #[test]
     fn addresses() {
@@ -317,10 +316,7 @@ mod tests {
             assert!(url(bad).is_err(), "{bad}");
         }
         let loaded = |file: &str| {
-            let mut layer = source::from_defaults(Mode::Serve);
-            let file =
-                source::from_file(Path::new("rupor.toml"), file).map_err(|e| e.to_string())?;
-            layer.replace_with(file);
+            let layer = source::of_text(Mode::Serve, file).map_err(|error| error.to_string())?;
             webhook(&Values::new(&layer)).map_err(|error| error.to_string())
         };
         assert_eq!(loaded("").map(|config| config.is_none()), Ok(true));

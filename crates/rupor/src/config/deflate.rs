@@ -156,12 +156,9 @@ static OPTIONS: &[Definition] = &[
 mod tests {
     use super::*;
     use crate::config::source;
-    use std::path::Path;
 
     fn loaded(mode: Mode, file: &str) -> Result<Option<DeflateConfig>, String> {
-        let mut layer = source::from_defaults(mode);
-        let file = source::from_file(Path::new("rupor.toml"), file).map_err(|e| e.to_string())?;
-        layer.replace_with(file);
+        let layer = source::of_text(mode, file).map_err(|error| error.to_string())?;
         deflate(mode, &Values::new(&layer)).map_err(|error| error.to_string())
     }
 

@@ -163,6 +163,21 @@ pub(super) const fn option(
     }
 }
 
+/// An option of `serve` alone, without an example of its own.
+pub(super) const fn serve_option(
+    section: &'static str,
+    key: &'static str,
+    shape: Shape,
+    form: &'static str,
+    default: Default,
+    help: &'static str,
+) -> Definition {
+    Definition {
+        modes: SERVE,
+        ..option(section, key, shape, form, default, help)
+    }
+}
+
 const JWT_FIELDS: &[Field] = &[
     Field {
         key: "algorithm",

@@ -130,12 +130,9 @@ static OPTIONS: &[Definition] = &[
 mod tests {
     use super::*;
     use crate::config::{Mode, source};
-    use std::path::Path;
 
     fn loaded(file: &str) -> Result<Option<PostgresConfig>, String> {
-        let mut layer = source::from_defaults(Mode::Serve);
-        let file = source::from_file(Path::new("rupor.toml"), file).map_err(|e| e.to_string())?;
-        layer.replace_with(file);
+        let layer = source::of_text(Mode::Serve, file).map_err(|error| error.to_string())?;
         postgres(&Values::new(&layer)).map_err(|error| error.to_string())
     }
 

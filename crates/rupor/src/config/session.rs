@@ -2,9 +2,8 @@
 
 use super::build::{self, Values};
 use super::error::{ConfigError, Problem};
-use super::options::{Default, Definition, Shape, option};
+use super::options::{Default, Definition, Shape, serve_option};
 use super::source::Located;
-use super::types::Mode;
 use super::{Secret, parse, redis};
 use crate::auth::session::{APP_KEY_BYTES, Cipher, Format, Path};
 use base64::Engine as _;
@@ -289,23 +288,11 @@ fn folder(text: &str) -> Result<(usize, PathBuf), Problem> {
     }
 }
 
-const fn of_serve(
-    key: &'static str,
-    shape: Shape,
-    form: &'static str,
-    default: Default,
-    help: &'static str,
-) -> Definition {
-    Definition {
-        modes: &[Mode::Serve],
-        ..option(SECTION, key, shape, form, default, help)
-    }
-}
-
 static OPTIONS: &[Definition] = &[
     Definition {
         example: "files = \"/var/lib/php/sessions\"",
-        ..of_serve(
+        ..serve_option(
+            SECTION,
             "session.files",
             Shape::Text,
             "FOLDER",
@@ -315,7 +302,8 @@ static OPTIONS: &[Definition] = &[
     },
     Definition {
         example: "redis = \"redis://127.0.0.1:6379/0\"",
-        ..of_serve(
+        ..serve_option(
+            SECTION,
             "session.redis",
             Shape::Secret,
             "redis://HOST:PORT/DB",
@@ -326,7 +314,8 @@ static OPTIONS: &[Definition] = &[
     },
     Definition {
         example: "redis_prefix = \"PHPREDIS_SESSION:\"",
-        ..of_serve(
+        ..serve_option(
+            SECTION,
             "session.redis_prefix",
             Shape::Text,
             "TEXT",
@@ -336,7 +325,8 @@ static OPTIONS: &[Definition] = &[
             "What stands before a session's id in a key of that Redis; for Laravel `database.redis.options.prefix`, `cache.prefix` and a colon",
         )
     },
-    of_serve(
+    serve_option(
+        SECTION,
         "session.format",
         Shape::Text,
         "php|php_serialize|laravel",
@@ -345,7 +335,8 @@ static OPTIONS: &[Definition] = &[
     ),
     Definition {
         example: "cookie = \"PHPSESSID\"",
-        ..of_serve(
+        ..serve_option(
+            SECTION,
             "session.cookie",
             Shape::Text,
             "NAME",
@@ -355,7 +346,8 @@ static OPTIONS: &[Definition] = &[
     },
     Definition {
         example: "user = \"user_id\"",
-        ..of_serve(
+        ..serve_option(
+            SECTION,
             "session.user",
             Shape::Text,
             "KEY",
@@ -364,7 +356,8 @@ static OPTIONS: &[Definition] = &[
              What PHP calls empty is nobody",
         )
     },
-    of_serve(
+    serve_option(
+        SECTION,
         "session.recheck",
         Shape::Text,
         "TIME",
@@ -373,7 +366,8 @@ static OPTIONS: &[Definition] = &[
     ),
     Definition {
         example: "lifetime = \"2h\"",
-        ..of_serve(
+        ..serve_option(
+            SECTION,
             "session.lifetime",
             Shape::Text,
             "TIME",
@@ -383,7 +377,8 @@ static OPTIONS: &[Definition] = &[
     },
     Definition {
         example: "app_key_file = \"/etc/rupor/app.key\"",
-        ..of_serve(
+        ..serve_option(
+            SECTION,
             "session.app_key_file",
             Shape::Text,
             "FILE",
@@ -393,7 +388,8 @@ static OPTIONS: &[Definition] = &[
     },
     Definition {
         example: "app_key = \"base64:…\"",
-        ..of_serve(
+        ..serve_option(
+            SECTION,
             "session.app_key",
             Shape::Secret,
             "TEXT",
@@ -401,7 +397,8 @@ static OPTIONS: &[Definition] = &[
             "The same in place, with commas between several. There is no flag for it, because other users can read a command line",
         )
     },
-    of_serve(
+    serve_option(
+        SECTION,
         "session.cipher",
         Shape::Text,
         "AES-256-CBC|AES-256-GCM",
@@ -413,13 +410,12 @@ static OPTIONS: &[Definition] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Mode;
     use crate::config::source;
 
     fn loaded(table: &str) -> Result<Option<Session>, String> {
-        let mut layer = source::from_defaults(Mode::Serve);
-        let text = format!("[session]\n{table}");
-        let file = source::from_file(std::path::Path::new("rupor.toml"), &text);
-        layer.replace_with(file.map_err(|error| error.to_string())?);
+        let layer = source::of_text(Mode::Serve, &format!("[session]\n{table}"))
+            .map_err(|error| error.to_string())?;
         session(&Values::new(&layer)).map_err(|error| error.to_string())
     }
 

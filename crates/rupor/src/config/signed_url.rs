@@ -3,8 +3,7 @@
 use super::Secret;
 use super::build::{self, Values};
 use super::error::{ConfigError, Problem};
-use super::options::{Default, Definition, Shape, option};
-use super::types::Mode;
+use super::options::{Default, Definition, Shape, serve_option};
 
 /// Heading that they stand under.
 const SECTION: &str = "Signed addresses";
@@ -36,9 +35,8 @@ pub(super) fn key(values: &Values<'_>) -> Result<Option<Secret>, ConfigError> {
 
 static OPTIONS: &[Definition] = &[
     Definition {
-        modes: &[Mode::Serve],
         example: "key_file = \"/etc/rupor/url.key\"",
-        ..option(
+        ..serve_option(
             SECTION,
             "signed_url.key_file",
             Shape::Text,
@@ -48,9 +46,8 @@ static OPTIONS: &[Definition] = &[
         )
     },
     Definition {
-        modes: &[Mode::Serve],
         example: "key = \"…\"",
-        ..option(
+        ..serve_option(
             SECTION,
             "signed_url.key",
             Shape::Secret,

@@ -149,6 +149,14 @@ pub(crate) fn from_defaults(mode: Mode) -> Layer {
     layer
 }
 
+/// What tests build parts of a configuration from: the defaults and a file that says this.
+#[cfg(test)]
+pub(crate) fn of_text(mode: Mode, text: &str) -> Result<Layer, ConfigError> {
+    let mut layer = from_defaults(mode);
+    layer.replace_with(from_file(Path::new("rupor.toml"), text)?);
+    Ok(layer)
+}
+
 fn split(text: &str, origin: &Origin, separator: char) -> Vec<Located> {
     text.split(|character: char| character.is_whitespace() || character == separator)
         .filter(|item| !item.is_empty())

@@ -278,12 +278,10 @@ fn no_handlers(name: Name, located: &Located) -> ConfigError {
 mod tests {
     use super::*;
     use crate::config::source;
-    use std::path::Path;
 
     fn loaded(file: &str) -> Result<Config, String> {
-        let mut layer = source::from_defaults(Mode::Serve);
-        let file = source::from_file(Path::new("rupor.toml"), &format!("auth = \"none\"\n{file}"));
-        layer.replace_with(file.map_err(|error| error.to_string())?);
+        let file = format!("auth = \"none\"\n{file}");
+        let layer = source::of_text(Mode::Serve, &file).map_err(|error| error.to_string())?;
         super::super::config(Mode::Serve, &layer).map_err(|error| error.to_string())
     }
 
