@@ -15,7 +15,7 @@ use super::request;
 use crate::gateway::{Gateway, Publish, patience};
 use stats::Outcome;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 /// Most bytes of messages that wait to be published; one over it is dropped.
 const QUEUE_BYTES_MAX: u32 = 64 * 1024 * 1024;
@@ -61,18 +61,36 @@ pub(super) struct Heard {
 
 /// What was heard and waits to be published.
 #[derive(Debug)]
-pub(super) struct Waiting {
+struct Waiting {
     source: &'static str,
     stats: Arc<Stats>,
     queue: mpsc::UnboundedReceiver<Queued>,
 }
 
-/// Both ends of a queue for messages of at most `bytes_max` bytes.
-pub(super) fn queue(
+/// Publishes what is heard until `stop` becomes true (or its sender is gone), and then what had come by then. `hear` puts it
+/// into the queue, and does not end by itself.
+pub(super) async fn serve<F: Future<Output = ()>>(
     source: &'static str,
     bytes_max: usize,
     stats: &Arc<Stats>,
-) -> (Heard, Waiting) {
+    gateway: &Gateway,
+    mut stop: watch::Receiver<bool>,
+    hear: impl FnOnce(Heard) -> F,
+) {
+    let (heard, waiting) = queue(source, bytes_max, stats);
+    let hearing = async {
+        tokio::select! {
+            () = hear(heard) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+        stats.connected(false);
+        // With `hear` the queue's sender is gone, which ends the publishing when the queue is empty.
+    };
+    tokio::join!(hearing, waiting.publish(gateway));
+}
+
+/// Both ends of a queue for messages of at most `bytes_max` bytes.
+fn queue(source: &'static str, bytes_max: usize, stats: &Arc<Stats>) -> (Heard, Waiting) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let heard = Heard {
         source,
@@ -123,7 +141,7 @@ impl Heard {
 
 impl Waiting {
     /// Publishes what waits, until nobody hears any more and the queue is empty.
-    pub(super) async fn publish(mut self, gateway: &Gateway) {
+    async fn publish(mut self, gateway: &Gateway) {
         let mut log = Quiet::default();
         while let Some((publication, _room)) = self.queue.recv().await {
             match patience::publish(gateway, publication).await {

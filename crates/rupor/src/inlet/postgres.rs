@@ -35,23 +35,18 @@ pub(crate) async fn serve(
     gateway: Arc<Gateway>,
     bytes_max: usize,
     stats: Arc<Stats>,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) {
-    let (heard, waiting) = heard::queue("PostgreSQL", bytes_max, &stats);
-    let mut inlet = Inlet {
-        config,
-        stats,
-        heard,
+    let inlet_stats = Arc::clone(&stats);
+    let hear = |heard| async move {
+        let mut inlet = Inlet {
+            config,
+            stats: inlet_stats,
+            heard,
+        };
+        inlet.run().await;
     };
-    let hear = async move {
-        tokio::select! {
-            () = inlet.run() => {}
-            _ = stop.wait_for(|stop| *stop) => {}
-        }
-        inlet.stats.connected(false);
-        // With the inlet the queue's sender goes, which ends the publishing when the queue is empty.
-    };
-    tokio::join!(hear, waiting.publish(&gateway));
+    heard::serve("PostgreSQL", bytes_max, &stats, &gateway, stop, hear).await;
 }
 
 struct Inlet {
