@@ -5,9 +5,10 @@ use super::{BATCH_BYTES_MAX, DEAD_LETTERS_MAX, Drain, Failed, Row, Settled, Tabl
 use mysql_async::prelude::{FromRow, Queryable as _};
 use mysql_async::{Conn, Opts};
 use std::fmt::Write as _;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// How long connecting, or an answer, may take.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -59,6 +60,7 @@ pub(super) async fn run(
         connection: Mutex::new(connection),
         name: parts.join("."),
         plain: name.to_owned(),
+        looks: Looks(std::sync::Mutex::new(Instant::now())),
     };
     // Each look has to see what was committed by then. If this machine is gone, its lock should not stay for hours.
     let begin = "SET autocommit = 1, SESSION wait_timeout = 60, SESSION transaction_isolation = 'READ-COMMITTED'";
@@ -88,6 +90,24 @@ struct MyTable {
     name: String,
     /// Without.
     plain: String,
+    looks: Looks,
+}
+
+/// When it is time to look again: an interval after the last look, however often one begins to wait for it.
+struct Looks(std::sync::Mutex<Instant>);
+
+impl Looks {
+    fn done(&self) {
+        *self.last() = Instant::now();
+    }
+
+    fn due(&self) -> Instant {
+        *self.last() + LOOK_INTERVAL
+    }
+
+    fn last(&self) -> MutexGuard<'_, Instant> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl MyTable {
@@ -131,10 +151,10 @@ impl Table for MyTable {
 
     async fn ids(&self, most: usize) -> Result<Vec<i64>, Failed> {
         let name = &self.name;
-        self.query(&format!(
-            "SELECT id FROM {name} WHERE error IS NULL ORDER BY id LIMIT {most}"
-        ))
-        .await
+        let query = format!("SELECT id FROM {name} WHERE error IS NULL ORDER BY id LIMIT {most}");
+        let ids = self.query(&query).await;
+        self.looks.done();
+        ids
     }
 
     async fn rows(&self, ids: &[i64], payload_bytes_max: usize) -> Result<Vec<Row>, Failed> {
@@ -189,7 +209,7 @@ impl Table for MyTable {
     }
 
     async fn woken(&self) {
-        sleep(LOOK_INTERVAL).await;
+        sleep_until(self.looks.due()).await;
     }
 }
 
@@ -204,6 +224,17 @@ mod tests {
         let server =
             Opts::from_url("mysql://rupor:hush@localhost/site?socket=/run/m.sock").unwrap();
         assert_eq!(address(&server), "/run/m.sock/site");
+    }
+
+    /// Held rows make the reader begin to wait anew five times a second, which must not put off new rows.
+    #[test]
+    fn waiting_anew_does_not_put_off_the_next_look() {
+        let before = Instant::now() - Duration::from_secs(1);
+        let looks = Looks(std::sync::Mutex::new(before));
+        assert_eq!(looks.due(), before + LOOK_INTERVAL);
+        assert_eq!(looks.due(), before + LOOK_INTERVAL);
+        looks.done();
+        assert!(looks.due() > before + LOOK_INTERVAL);
     }
 
     #[test]
