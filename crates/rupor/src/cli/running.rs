@@ -86,7 +86,7 @@ async fn answer(
     if wants_proxy_header(config, ip) {
         stream.write_all(b"PROXY UNKNOWN\r\n").await?;
     }
-    let question = probes.and_then(Probes::question);
+    let question = probes.map(Probes::question);
     let question = question.map(|question| format!("{PROBE_HEADER}: {question}\r\n"));
     let request = format!(
         "GET {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{}\r\n",

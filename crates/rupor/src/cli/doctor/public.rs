@@ -42,7 +42,7 @@ fn client(subject: &Subject<'_>) -> Client {
     if let Some(page) = subject.page() {
         client = client.header("Origin", page);
     }
-    let question = subject.probes.as_ref().and_then(|probes| probes.question());
+    let question = subject.probes.as_ref().map(|probes| probes.question());
     match question {
         Some(question) => client.header(PROBE_HEADER, question),
         None => client,
