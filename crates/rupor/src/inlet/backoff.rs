@@ -1,5 +1,6 @@
-//! How long to wait before a server that is away is tried again.
+//! How long to wait before a server that is away is tried again, and whether that it is away was told already.
 
+use std::mem::replace;
 use std::time::Duration;
 
 /// The first and the longest wait; they double.
@@ -10,19 +11,29 @@ const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 #[derive(Debug)]
 pub(super) struct Backoff {
     next: Duration,
+    is_told: bool,
 }
 
 impl Backoff {
-    /// The longest wait.
-    pub(super) const LONGEST: Duration = WAITS.1;
-
     pub(super) fn new() -> Self {
-        Self { next: WAITS.0 }
+        Self {
+            next: WAITS.0,
+            is_told: false,
+        }
     }
 
-    /// It went well for a while.
-    pub(super) fn reset(&mut self) {
-        self.next = WAITS.0;
+    /// A connection is lost that lasted so long, which is told. One that ends again and again has to wait, too.
+    pub(super) fn lost(&mut self, lasted: Duration) {
+        self.is_told = true;
+        if lasted > WAITS.1 {
+            self.next = WAITS.0;
+        }
+    }
+
+    /// There is no connection: whether that is to be told. It is once, not every five seconds: what is told stays true until
+    /// the line that there is one.
+    pub(super) fn is_news(&mut self) -> bool {
+        !replace(&mut self.is_told, true)
     }
 
     /// The next wait.
@@ -48,7 +59,19 @@ mod tests {
             let wait = backoff.next();
             assert!((whole / 2..=whole).contains(&wait), "{wait:?} of {whole:?}");
         }
-        backoff.reset();
+        backoff.lost(WAITS.1);
+        assert!(backoff.next() > WAITS.0, "it ended too soon");
+        backoff.lost(WAITS.1 + Duration::from_millis(1));
         assert!(backoff.next() <= WAITS.0);
+    }
+
+    #[test]
+    fn that_it_is_away_is_told_once() {
+        let mut backoff = Backoff::new();
+        assert!(backoff.is_news());
+        assert!(!backoff.is_news());
+        let mut backoff = Backoff::new();
+        backoff.lost(Duration::ZERO);
+        assert!(!backoff.is_news());
     }
 }

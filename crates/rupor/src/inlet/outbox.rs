@@ -113,7 +113,6 @@ pub(crate) async fn serve(
     let table = config.table.as_str();
     let mut drain = Drain::new(gateway, config.hold, bytes_max, &stats, stop.clone());
     let mut backoff = Backoff::new();
-    let mut is_told = false;
     loop {
         let since = Instant::now();
         let ended = match &config.database {
@@ -126,15 +125,9 @@ pub(crate) async fn serve(
         if was_connected {
             stats.lost();
             warn!(%address, %error, "the outbox's database is lost, and is tried again; rows wait in it");
-            is_told = true;
-            // One that ends again and again has to wait, too.
-            if since.elapsed() > Backoff::LONGEST {
-                backoff.reset();
-            }
-        } else if !is_told {
-            // Once, not every five seconds: what is told stays true until the line that it is read.
+            backoff.lost(since.elapsed());
+        } else if backoff.is_news() {
             warn!(%address, %error, "the outbox cannot be read, and is tried again; rows wait in it");
-            is_told = true;
         }
         let mut stop = stop.clone();
         tokio::select! {

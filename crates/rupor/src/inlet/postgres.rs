@@ -60,7 +60,6 @@ impl Inlet {
     async fn run(&mut self) {
         let address = session::address(&self.config.server);
         let mut backoff = Backoff::new();
-        let mut is_told = false;
         loop {
             let since = Instant::now();
             let error = self.listen(&address).await;
@@ -71,15 +70,9 @@ impl Inlet {
                     %address, %error,
                     "the connection to PostgreSQL is lost, and is tried again; what is notified meanwhile is lost: use the outbox for what must arrive"
                 );
-                is_told = true;
-                // One that ends again and again has to wait, too.
-                if since.elapsed() > Backoff::LONGEST {
-                    backoff.reset();
-                }
-            } else if !is_told {
-                // Once, not every five seconds: what is told stays true until the line that it is listened to.
+                backoff.lost(since.elapsed());
+            } else if backoff.is_news() {
                 warn!(%address, %error, "PostgreSQL cannot be listened to, and is tried again");
-                is_told = true;
             }
             sleep(backoff.next()).await;
         }

@@ -62,7 +62,6 @@ impl Inlet {
     async fn run(&mut self) {
         let address = self.client.get_connection_info().addr().to_string();
         let mut backoff = Backoff::new();
-        let mut is_told = false;
         loop {
             match self.subscribe().await {
                 Ok((sink, stream)) => {
@@ -76,19 +75,12 @@ impl Inlet {
                         %address,
                         "the connection to Redis is lost, and is tried again; what is published meanwhile is lost: Redis does not keep it"
                     );
-                    is_told = true;
-                    // One that is cut off again and again, because it reads too slowly, has to wait, too.
-                    if since.elapsed() > Backoff::LONGEST {
-                        backoff.reset();
-                    }
+                    backoff.lost(since.elapsed());
                 }
-                Err(error) => {
-                    // Once, not every five seconds: what is told stays true until the line that it is subscribed to.
-                    if !is_told {
-                        warn!(%address, %error, "Redis cannot be subscribed to, and is tried again");
-                        is_told = true;
-                    }
+                Err(error) if backoff.is_news() => {
+                    warn!(%address, %error, "Redis cannot be subscribed to, and is tried again");
                 }
+                Err(_) => {}
             }
             sleep(backoff.next()).await;
         }

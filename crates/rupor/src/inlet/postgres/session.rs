@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::time::timeout;
-use tokio_postgres::config::Host;
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::{ToSql, Type};
@@ -60,7 +60,7 @@ impl Session {
     /// # Errors
     /// Why not.
     pub(in crate::inlet) async fn open(server: &Config) -> Result<Self, Failed> {
-        let tls = MakeRustlsConnect::new(tls()?);
+        let tls = MakeRustlsConnect::new(tls(server.get_ssl_mode())?);
         let connect = timeout(ANSWER_MAX, server.connect(tls));
         let (client, connection) = connect.await.map_err(|_| late())??;
         Ok(Self {
@@ -126,11 +126,14 @@ fn late() -> Failed {
     Failed(format!("the server does not answer within {seconds} s"))
 }
 
-/// The system's authorities are believed.
-fn tls() -> Result<rustls::ClientConfig, Failed> {
+/// The system's authorities are believed. They are read for each connection, so that new ones are known, but for none
+/// without TLS.
+fn tls(mode: SslMode) -> Result<rustls::ClientConfig, Failed> {
     let mut authorities = rustls::RootCertStore::empty();
-    // A malformed one among them is no reason not to believe the others.
-    authorities.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if mode != SslMode::Disable {
+        // A malformed one among them is no reason not to believe the others.
+        authorities.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    }
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     let builder = rustls::ClientConfig::builder_with_provider(provider.into());
     let builder = builder
