@@ -13,7 +13,7 @@ import { block } from './support/document.mjs';
 import { line } from './support/lines.mjs';
 import { Listener, refusal } from './support/listener.mjs';
 import { counted } from './support/metrics.mjs';
-import { inTime, start } from './support/program.mjs';
+import { eventually, inTime, start } from './support/program.mjs';
 import { serve as serveWith } from './support/serve.mjs';
 
 const KEY = randomBytes(32).toString('hex');
@@ -75,10 +75,8 @@ test('a site in PHP says who it is and what he may', async (t) => {
 
   const ask = async (request) => {
     anna.ws.send(JSON.stringify({ ...request, id: 'x' }));
-    await inTime((async () => {
-      while (!anna.received.some((one) => one.includes('"id":"x"'))) await new Promise((resolve) => setTimeout(resolve, 5));
-    })(), 'an answer');
-    const place = anna.received.findIndex((one) => one.includes('"id":"x"'));
+    const answered = () => anna.received.findIndex((one) => one.includes('"id":"x"'));
+    const place = await eventually(answered, (at) => at >= 0, 'an answer');
     return JSON.parse(anna.received.splice(place, 1)[0]);
   };
   assert.equal((await ask({ type: 'subscribe', channel: 'orders.anna' })).type, 'subscribed');
@@ -143,7 +141,7 @@ test('whatever is no clear yes lets nobody in, and is told apart', async (t) => 
     await Listener.open(t, open);
   }
   await counted(rupor, 'rupor_identities_total{way="guest",result="accepted"}', 4);
-  answer = says(200, JSON.stringify({ user: 7, expires: Math.floor(Date.now() / 1000) + 2 }));
+  answer = says(200, JSON.stringify({ user: 7, expires: Math.floor(Date.now() / 1000) + 5 }));
   const seven = await Listener.open(t, open);
   await line(rupor.inlet, { user: '7', message: 'to 7' });
   await seven.messages(1);
@@ -165,9 +163,7 @@ test('a question about a channel waits beside the connection, and a site that is
   send({ type: 'subscribe', channel: 'orders.1', id: 1 });
   send({ type: 'ping', id: 2 });
   assert.deepEqual(JSON.parse((await anna.messages(2))[1]), { type: 'pong', id: 2 });
-  await inTime((async () => {
-    while (!held) await new Promise((resolve) => setTimeout(resolve, 5));
-  })(), 'the question');
+  await eventually(() => held !== undefined, Boolean, 'the question');
   held.end('{"allow":true}');
   assert.deepEqual(JSON.parse((await anna.messages(3))[2]), { type: 'subscribed', channel: 'orders.1', id: 1 });
   assert.deepEqual(questions[1], { ask: 'subscribe', channel: 'orders.1', user: 'anna' });

@@ -1,4 +1,4 @@
-// The Dockerfile. There is no registry of images where tests run, so it is not built: a linter reads it, and what it runs is run here.
+// The Dockerfile. No image is built of it: a linter reads it, and what it runs is run here.
 
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';

@@ -67,7 +67,7 @@ test('a worker that is slow holds up its own connections only, and loses nothing
     $worker = new Rupor\\Worker;
     $worker->onMessage(function ($connection, $message) use ($worker) {
       if ($message === 'wait') touch('${gate}.waited for');
-      while ($message === 'wait' && !file_exists('${gate}')) { usleep(5000); clearstatcache(); }
+      while ($message === 'wait' && !file_exists('${gate}') && is_dir('${at}')) { usleep(5000); clearstatcache(); }
       $connection->send($message === 'worker' ? 'worker ' . $worker->number() : $message);
     })->run();`);
   const rupor = await demo(t, ['--php', script, '--php-workers', '3', '--php-exec-ttl', '1h', '--messages-per-second', '0']);

@@ -133,6 +133,7 @@ test('events wait for a process that does not read, and come in their order', as
   const anna = await open(t, rupor);
   const pid = Number(await ask(anna, 'pid'));
   process.kill(pid, 'SIGSTOP');
+  t.after(() => process.kill(pid, 'SIGCONT'));
   const count = 10_000;
   for (let n = 0; n < count; n += 1) anna.ws.send(`say ${n}`);
   const waiting = () => value(rupor, 'rupor_php_events_waiting{pool="*"}');

@@ -29,7 +29,10 @@ test('codes.md is what the tables in code say', () => {
 test('docs/README.md leads to every page', () => {
   const index = readFileSync(repository('docs/README.md'), 'utf8');
   for (const kind of ['tutorial', 'howto', 'reference', 'explanation']) {
-    for (const name of readdirSync(repository(`docs/${kind}`))) assert.ok(index.includes(`(${kind}/${name})`), `docs/${kind}/${name} is missing`);
+    for (const name of readdirSync(repository(`docs/${kind}`))) {
+      assert.ok(index.includes(`(${kind}/${name})`), `docs/${kind}/${name} is missing`);
+      assert.notEqual(readFileSync(repository(`docs/${kind}/${name}`), 'utf8').trim(), '', `docs/${kind}/${name} says nothing`);
+    }
   }
 });
 

@@ -35,7 +35,7 @@ test('an address that PHP signed is its user’s until it expires', async (t) =>
     await line(rupor.inlet, { user, message: 'it is you' });
     assert.deepEqual(await listener.messages(1), ['it is you']);
   }
-  const soon = await Listener.open(t, await php(`${library} echo Rupor\\Client::signedUrl('${rupor.url}', 'boris', '${KEY}', 2);`));
+  const soon = await Listener.open(t, await php(`${library} echo Rupor\\Client::signedUrl('${rupor.url}', 'boris', '${KEY}', 5);`));
   assert.equal((await inTime(soon.closed, 'the end')).code, 3000);
 
   const url = await php(`${library} echo Rupor\\Client::signedUrl('${rupor.url}', 'anna', '${KEY}', -1);`);
