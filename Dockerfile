@@ -10,7 +10,7 @@ COPY . .
 RUN cargo build --release --locked --package rupor
 
 FROM debian:bookworm-slim
-# For webhooks, Redis and PostgreSQL over TLS. Handlers in PHP want php-cli too.
+# For webhooks and PostgreSQL over TLS. Handlers in PHP want php-cli too.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates \

@@ -180,8 +180,8 @@ fn configuration() -> String {
         the environment over the file, the file over the default; a list replaces a list, it is not added to it. An empty \
         variable counts as none. `demo` and `echo` read no file.\n\n\
         A key that does not exist, a value of the wrong kind, a number out of range: `rupor` does not start, and names file, \
-        line, key and the fix. `rupor check` says so without starting. On SIGHUP the certificate and its key are read again; \
-        everything else needs a restart.\n\n\
+        line, key and the fix. `rupor check` says so without starting. On SIGHUP the certificate, its key and the \
+        handlers in PHP are read again; every other option needs a restart.\n\n\
         In the environment the items of a list are separated by spaces or commas, tables by spaces or semicolons: \
         `RUPOR_CHANNEL='name=news,subscribe=anyone name=chat-*,subscribe=users,publish=users'`. Numbers of bytes may have a \
         unit: `64KiB`, `16MiB`. Times have one: `500ms`, `15s`, `2m`. Relative paths count from the folder where `rupor` is \
