@@ -41,8 +41,8 @@ fn behind(source: ClientAddress, proxy: &str, limits: Limits) -> Up {
     Up::of(server.listen("127.0.0.1:0").unwrap().start().unwrap())
 }
 
-fn behind_tls(source: ClientAddress, proxy: &str, pair: &Pair) -> Up {
-    let server = server_behind(source, proxy, Limits::default()).tls(pair.tls().unwrap());
+fn behind_tls(source: ClientAddress, proxy: &str, pair: &Pair, limits: Limits) -> Up {
+    let server = server_behind(source, proxy, limits).tls(pair.tls().unwrap());
     Up::of(server.listen("127.0.0.1:0").unwrap().start().unwrap())
 }
 
@@ -256,7 +256,7 @@ fn a_proxy_header_that_nobody_asked_for_is_refused_and_counted() {
         (ClientAddress::XForwardedFor, "127.0.0.1"),
         (ClientAddress::ProxyProtocol, "192.0.2.7"),
     ] {
-        let up = behind_tls(source, trusted, &pair);
+        let up = behind_tls(source, trusted, &pair, Limits::default());
         for header in [LINE.0, &binary(0x21, 0x11, b"")] {
             assert_eq!(ask(&up, header, "").1, "");
         }
@@ -267,7 +267,12 @@ fn a_proxy_header_that_nobody_asked_for_is_refused_and_counted() {
 #[test]
 fn tls_and_http2_come_behind_a_proxy_header() {
     let pair = Pair::new();
-    let up = behind_tls(ClientAddress::ProxyProtocol, "127.0.0.1", &pair);
+    let up = behind_tls(
+        ClientAddress::ProxyProtocol,
+        "127.0.0.1",
+        &pair,
+        Limits::default(),
+    );
     let headers = [
         (LINE.0.to_vec(), LINE.1),
         (binary(0x21, 0x11, &tlvs(99)), OF_BINARY),
@@ -288,7 +293,12 @@ fn tls_and_http2_come_behind_a_proxy_header() {
 #[test]
 fn each_request_of_an_http2_connection_has_its_client() {
     let pair = Pair::new();
-    let up = behind_tls(ClientAddress::XForwardedFor, "127.0.0.1", &pair);
+    // The proxy is exempt from the rate of new connections, also for streams.
+    let limits = Limits {
+        accepts_per_second: 1,
+        ..Limits::default()
+    };
+    let up = behind_tls(ClientAddress::XForwardedFor, "127.0.0.1", &pair, limits);
     let http2 = Http2::connect(&up, &pair);
     let open = |address: &str| {
         let mut request = Http2::connect_request("/");

@@ -41,10 +41,9 @@ impl<A: Admit> Shared<A> {
             Answer { status, ..answer }
         })?;
         // A place of its own: it is one more connection that a worker carries.
-        let permit = opening
-            .gate
-            .enter(remote.ip())
-            .map_err(|reason| opening.refuse(reason, "too many connections"))?;
+        let refused = |reason| opening.refuse(reason, "too many connections");
+        let mut permit = opening.gate.enter(self.remote.ip()).map_err(refused)?;
+        permit.is_of(remote.ip()).map_err(refused)?;
         let request = UpgradeRequest {
             target: parts
                 .uri
