@@ -13,9 +13,9 @@ use rupor_proto::Time;
 /// The length of a tick: deadlines are kept late by up to this.
 const TICK_MS: u64 = 16;
 
-/// The furthest that a connection stands ahead, in ticks: over a year. What is further is looked at
-/// then, and put in again.
-const AHEAD_MAX: u64 = i32::MAX as u64;
+/// The furthest that a connection stands ahead, in ticks: over a year, and one less than has room,
+/// for the tick that is left out. What is further is looked at then, and put in again.
+const AHEAD_MAX: u64 = i32::MAX as u64 - 1;
 
 /// The tick at which a connection stands in the table, as it remembers it: the lower half of its
 /// number, which says all as long as it is no more than [`AHEAD_MAX`] away. 0, which no tick is
