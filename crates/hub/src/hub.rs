@@ -138,9 +138,14 @@ impl Hub {
         if self.check_target(target).is_err() {
             return true;
         }
+        // A name stands in a table only while it has a member.
         match target {
             Target::All => !self.connections.is_empty(),
-            named => !self.connections_of(named).is_empty(),
+            Target::Channel(channel) => self.channels.contains_key(channel),
+            Target::User(user) => self.users.contains_key(user),
+            Target::Users(users) => users.iter().any(|user| self.users.contains_key(user)),
+            Target::Cookie(cookie) => self.cookies.contains_key(cookie),
+            Target::Connection(one) => self.connections.contains_key(one),
         }
     }
 

@@ -16,7 +16,7 @@ pub(crate) mod extensions;
 mod head;
 mod key;
 mod response;
-mod syntax;
+pub(crate) mod syntax;
 mod upgrade;
 
 pub use client::{Accepted, ClientHandshake};

@@ -3,6 +3,8 @@
 use core::fmt;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use crate::handshake::syntax::{is_token, is_token_byte, trim};
+
 /// Proxies in a row that are walked past, at most.
 pub const PROXIES_MAX: usize = 32;
 
@@ -92,7 +94,7 @@ fn walk<'a>(
         if walked > PROXIES_MAX {
             return Err(ForwardedError::TooMany);
         }
-        let Some(address) = parse(trimmed(element))? else {
+        let Some(address) = parse(trim(element))? else {
             // The nearest one that we cannot see past.
             return Ok(match client {
                 Client::NotNamed => Client::Hidden,
@@ -105,14 +107,6 @@ fn walk<'a>(
         }
     }
     Ok(client)
-}
-
-/// Without the spaces and tabs at both ends.
-fn trimmed(mut bytes: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
-        bytes = rest;
-    }
-    bytes
 }
 
 /// An address, perhaps with a port. An IPv4 address in an IPv6 one is taken out of it.
@@ -192,14 +186,4 @@ fn unquoted(value: &[u8]) -> Option<&[u8]> {
                 .all(|byte| is_token_byte(*byte) || *byte == b':'))
         .then_some(value),
     }
-}
-
-fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|byte| is_token_byte(*byte))
-}
-
-const fn is_token_byte(byte: u8) -> bool {
-    matches!(byte,
-        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`'
-        | b'|' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')
 }

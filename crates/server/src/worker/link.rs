@@ -192,18 +192,7 @@ impl Link {
             .send_header(message, &mut context.out)
             .map_err(|_| SendError::Closing)?;
         context.tally.frames_out += 1;
-        let head = context.out.len();
-        let written = self.write_from(&context.out, message.as_bytes(), transport);
-        context.tally.bytes_out += written as u64;
-        let unsent = message.as_bytes().get(written.saturating_sub(head)..);
-        context.out.drain(..written.min(head));
-        context.out.extend_from_slice(unsent.unwrap_or_default());
-        self.queue_out(context);
-        if written > 0
-            && let Some(outbox) = &mut self.outbox
-        {
-            outbox.set_cut();
-        }
+        self.write_now(message.as_bytes(), context, transport);
         Ok(())
     }
 
@@ -321,19 +310,7 @@ impl Link {
     /// lies, if nothing is before it.
     pub(crate) fn write_out(&mut self, context: &mut Context, transport: &mut dyn Transport) {
         if self.can_write() {
-            let written = self.write_from(&context.out, &[], transport);
-            context.tally.bytes_out += written as u64;
-            if written < context.out.len() {
-                context.out.drain(..written);
-            } else {
-                context.out.clear();
-            }
-            self.queue_out(context);
-            if written > 0
-                && let Some(outbox) = &mut self.outbox
-            {
-                outbox.set_cut();
-            }
+            self.write_now(&[], context, transport);
         }
         self.queue_out(context);
         if context.out.capacity() > 4 * context.limits.receive_buffer_bytes {
@@ -343,6 +320,22 @@ impl Link {
         self.take_pong(context);
         if self.outbox.is_some() && !self.flags.blocked {
             self.flush(context, transport);
+        }
+    }
+
+    /// Writes what is in `out` and then `body`, and queues what the transport does not take.
+    fn write_now(&mut self, body: &[u8], context: &mut Context, transport: &mut dyn Transport) {
+        let head = context.out.len();
+        let written = self.write_from(&context.out, body, transport);
+        context.tally.bytes_out += written as u64;
+        let unsent = body.get(written.saturating_sub(head)..);
+        context.out.drain(..written.min(head));
+        context.out.extend_from_slice(unsent.unwrap_or_default());
+        self.queue_out(context);
+        if written > 0
+            && let Some(outbox) = &mut self.outbox
+        {
+            outbox.set_cut();
         }
     }
 

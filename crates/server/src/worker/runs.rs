@@ -115,14 +115,14 @@ impl Runs {
 
     /// What waits for a slot, which waits for nothing more in this batch.
     pub(crate) fn take(&mut self, slot: u32) -> Range<usize> {
-        match self.waiting.get_mut(slot as usize) {
-            Some(waiting @ Waiting::Run(..)) => {
-                let Waiting::Run(start, end) = std::mem::replace(waiting, Waiting::Behind) else {
-                    return 0..0;
-                };
-                start as usize..end as usize
-            }
-            _ => 0..0,
+        let waiting = self.waiting.get_mut(slot as usize);
+        if let Some(waiting) = waiting
+            && let Waiting::Run(start, end) = *waiting
+        {
+            *waiting = Waiting::Behind;
+            start as usize..end as usize
+        } else {
+            0..0
         }
     }
 

@@ -47,9 +47,13 @@ impl<H: Handler, T: Transport> Core<H, T> {
         let excluded = exclude
             .filter(|id| find(&mut self.entries, *id).is_some())
             .and_then(|id| u32::try_from(id.slot()).ok());
-        self.gather(frame, droppable);
+        // Gathered for the first who hears it: most workers have nobody for most publications.
+        let mut fresh = Some((frame, droppable));
         for slot in topics.subscribers(topic) {
             if Some(slot) != excluded {
+                if let Some((frame, droppable)) = fresh.take() {
+                    self.gather(frame, droppable);
+                }
                 self.add(slot);
             }
         }
