@@ -5,7 +5,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { folder } from './support/certificate.mjs';
+import { certificate, folder } from './support/certificate.mjs';
 import { binary, freePort, repository, run, start } from './support/program.mjs';
 
 const DOCKERFILE = readFileSync(repository('Dockerfile'), 'utf8');
@@ -46,4 +46,31 @@ test('its health check tells a rupor that is ready from none, and from one that 
   assert.deepEqual(await healthy(), { code: 0, stdout: '', stderr: '' });
   await rupor.stop();
   assert.equal((await healthy()).code, 1);
+});
+
+test('the health check goes by TLS and the PROXY protocol, and does not look into the file of the certificate', async (t) => {
+  const place = folder(t);
+  const port = await freePort();
+  const { cert, key } = await certificate(place, 'localhost');
+  writeFileSync(join(place, 'rupor.toml'), `auth = "none"
+listen = ["0.0.0.0:${port}"]
+inlet = []
+trusted_proxy = ["127.0.0.1"]
+client_address = "proxy-protocol"
+[tls]
+cert = "${cert}"
+key = "${key}"
+`);
+  const rupor = start(t, ['serve'], { cwd: place });
+  await rupor.waitFor(/listening on wss:/);
+  const ready = () => run(binary, ['check', '--ready'], { cwd: place });
+  assert.deepEqual(await ready(), { code: 0, stdout: '', stderr: '' });
+  const doctor = await run(binary, ['doctor'], { cwd: place });
+  assert.match(doctor.stdout, new RegExp(`rupor listens on 0\\.0\\.0\\.0:${port} already`));
+  // In the middle of a renewal it still serves.
+  writeFileSync(cert, 'half of a certificate');
+  assert.deepEqual(await ready(), { code: 0, stdout: '', stderr: '' });
+  // A file that is wrong is no reason for a third exit code.
+  writeFileSync(join(place, 'rupor.toml'), 'nonsense = 1');
+  assert.equal((await ready()).code, 1);
 });

@@ -15,7 +15,7 @@
 
 mod examples;
 
-use crate::config::{InletAddress, Secret};
+use crate::config::{self, InletAddress, Secret};
 use crate::demo::Lack;
 use axum::Router;
 use axum::extract::State;
@@ -213,12 +213,8 @@ fn embedded_json(settings: &DemoPage) -> String {
 fn inlet_json(inlet: &InletAddress) -> serde_json::Value {
     match inlet {
         InletAddress::Tcp(address) => {
-            // One cannot connect to "every address"; the site's scripts run on this machine.
-            let host = match address.ip() {
-                std::net::IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
-                std::net::IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.to_string(),
-                ip => ip.to_string(),
-            };
+            // The site's scripts run on this machine.
+            let host = config::reachable(address.ip()).to_string();
             serde_json::json!({ "kind": "tcp", "host": host, "port": address.port() })
         }
         InletAddress::Unix(path) => {

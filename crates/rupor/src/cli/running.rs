@@ -2,10 +2,10 @@
 
 use super::url::{Address, TlsArgs};
 use crate::auth::probe::{PROBE_HEADER, Probes};
-use crate::config::Config;
+use crate::config::{self, Config};
 use rupor_server::ClientAddress;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
@@ -54,7 +54,7 @@ pub(super) async fn ask(
 }
 
 /// Whether it takes us for a proxy that says whose each connection is.
-pub(super) fn wants_proxy_header(config: &Config, ours: IpAddr) -> bool {
+fn wants_proxy_header(config: &Config, ours: IpAddr) -> bool {
     let mut trusted = config.trusted_proxies.iter();
     config.client_address == ClientAddress::ProxyProtocol
         && trusted.any(|range| range.contains(ours))
@@ -66,11 +66,7 @@ async fn answer(
     target: &str,
     probes: Option<&Probes>,
 ) -> io::Result<String> {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
+    let ip = config::reachable(listen.ip());
     let address = Address {
         secure: config.tls.is_some(),
         host: ip.to_string(),
@@ -78,14 +74,16 @@ async fn answer(
         host_header: SocketAddr::new(ip, listen.port()).to_string(),
         target: target.to_owned(),
     };
+    // From whom rupor trusts it wants a header of the PROXY protocol first; this one says nothing.
+    let before: &[u8] = if wants_proxy_header(config, ip) {
+        b"PROXY UNKNOWN\r\n"
+    } else {
+        b""
+    };
     let mut stream = address
-        .connect(&TlsArgs::believing_any())
+        .connect_after(before, &TlsArgs::believing_any())
         .await
         .map_err(|error| io::Error::other(error.to_string()))?;
-    // From whom rupor trusts it wants a header of the PROXY protocol first; this one says nothing.
-    if wants_proxy_header(config, ip) {
-        stream.write_all(b"PROXY UNKNOWN\r\n").await?;
-    }
     let question = probes.map(Probes::question);
     let question = question.map(|question| format!("{PROBE_HEADER}: {question}\r\n"));
     let request = format!(

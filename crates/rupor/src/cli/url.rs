@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -161,6 +161,18 @@ impl Address {
     /// # Errors
     /// See [`ConnectError`].
     pub(crate) async fn connect(&self, tls: &TlsArgs) -> Result<Box<dyn Stream>, ConnectError> {
+        self.connect_after(b"", tls).await
+    }
+
+    /// Connects, and writes `before` in front of everything, also of TLS.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub(crate) async fn connect_after(
+        &self,
+        before: &[u8],
+        tls: &TlsArgs,
+    ) -> Result<Box<dyn Stream>, ConnectError> {
         let place = || self.host_header.clone();
         let config = if self.secure {
             Some(tls_config(tls)?)
@@ -168,8 +180,9 @@ impl Address {
             None
         };
         let connecting = async {
-            let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+            let mut stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
             stream.set_nodelay(true)?;
+            stream.write_all(before).await?;
             let Some(config) = config else {
                 return Ok(Box::new(stream) as Box<dyn Stream>);
             };

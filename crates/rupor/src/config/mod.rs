@@ -39,5 +39,5 @@ pub(crate) use session::{Session, SessionPlace};
 pub(crate) use types::{
     Application, ApplicationRule, Auth, CallConfig, CallEvent, ChannelRule, Config, FailedEvent,
     FpmAddress, FpmConfig, InletAddress, Jwt, JwtAlgorithm, JwtKey, JwtSources, LogFormat, Mode,
-    Origins, PhpConfig, PhpKey, TlsFiles, Way, WebhookConfig, WhenSlow, Who,
+    Origins, PhpConfig, PhpKey, TlsFiles, Way, WebhookConfig, WhenSlow, Who, reachable,
 };

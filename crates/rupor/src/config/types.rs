@@ -1,7 +1,7 @@
 //! The checked configuration, as the rest of the program reads it.
 
 use super::{AuthWebhookConfig, OutboxConfig, PostgresConfig, RedisConfig, Secret, Session};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -95,6 +95,15 @@ pub(crate) enum InletAddress {
     Tcp(SocketAddr),
     /// `unix:///run/rupor.sock`
     Unix(PathBuf),
+}
+
+/// Where this machine reaches who listens on this address: one cannot connect to "every address".
+pub(crate) fn reachable(listen: IpAddr) -> IpAddr {
+    match listen {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    }
 }
 
 /// Certificate chain and private key, PEM.

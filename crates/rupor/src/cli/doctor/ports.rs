@@ -18,14 +18,7 @@ pub(super) async fn check(subject: &Subject<'_>, findings: &mut Findings) {
         match bind(*address) {
             Ok(()) => findings.ok(CHECK, format!("{address} is free")),
             Err(error) if error.kind() == ErrorKind::AddrInUse => {
-                if subject.config.tls.is_some()
-                    && running::wants_proxy_header(subject.config, address.ip())
-                {
-                    let what = format!(
-                        "somebody listens on {address}, and behind the PROXY protocol and TLS cannot be asked whether he is rupor"
-                    );
-                    findings.warning(CHECK, what, None);
-                } else if is_rupor(subject, *address).await {
+                if is_rupor(subject, *address).await {
                     is_running = true;
                     findings.ok(CHECK, format!("rupor listens on {address} already"));
                 } else {
