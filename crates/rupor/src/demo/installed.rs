@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// The oldest version that the PHP library takes, as `PHP_VERSION_ID` says it: 8.1.
-const OLDEST: u32 = 80_100;
+/// The oldest version that the PHP library takes, and its `PHP_VERSION_ID`.
+pub(crate) const OLDEST: (&str, u32) = ("8.1", 80_100);
 /// How long PHP may take to say which version it is.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 
@@ -38,10 +38,11 @@ impl fmt::Display for Lack {
             ),
             Self::TooOld(binary, version) => write!(
                 formatter,
-                "The program {binary} is PHP {}.{}, and the examples need 8.1 or newer. Fix: install a newer one, or name it \
+                "The program {binary} is PHP {}.{}, and the examples need {} or newer. Fix: install a newer one, or name it \
                  with --php-binary; then start rupor demo again.",
                 version / 10_000,
-                version / 100 % 100
+                version / 100 % 100,
+                OLDEST.0
             ),
         }
     }
@@ -64,7 +65,7 @@ pub(crate) async fn look(binary: &str) -> Result<(), Lack> {
         _ => None,
     };
     match said.and_then(|said| said.trim().parse().ok()) {
-        Some(version) if version >= OLDEST => Ok(()),
+        Some(version) if version >= OLDEST.1 => Ok(()),
         Some(version) => Err(Lack::TooOld(binary.to_owned(), version)),
         None => Err(Lack::Silent(binary.to_owned())),
     }

@@ -6,7 +6,7 @@
 
 mod installed;
 
-pub(crate) use installed::Lack;
+pub(crate) use installed::{Lack, OLDEST as OLDEST_PHP};
 
 use crate::config::{Application, ApplicationRule, Config, PhpConfig};
 

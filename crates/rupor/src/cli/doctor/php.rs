@@ -3,6 +3,7 @@
 use super::Subject;
 use super::findings::Findings;
 use crate::config::{PhpConfig, parse};
+use crate::demo::OLDEST_PHP;
 use std::ffi::OsStr;
 use std::io;
 use std::process::Stdio;
@@ -11,8 +12,6 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 const CHECK: &str = "php";
-/// The oldest version that the library in clients/php runs on, and its PHP_VERSION_ID.
-const OLDEST: (&str, u32) = ("8.1", 80_100);
 /// How long PHP may take.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -93,7 +92,7 @@ fn judge(binary: &str, answer: &str, findings: &mut Findings) -> bool {
         findings.problem(CHECK, what, "name PHP for the command line: php.binary");
         return false;
     };
-    let (oldest, oldest_number) = OLDEST;
+    let (oldest, oldest_number) = OLDEST_PHP;
     if number < oldest_number {
         let fix = format!("install PHP {oldest} or newer, and name it in php.binary");
         let what = format!("PHP {version} is older than {oldest}");
