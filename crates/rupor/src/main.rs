@@ -6,6 +6,7 @@
 
 mod auth;
 mod broker;
+mod by_label;
 mod cli;
 mod config;
 mod demo;

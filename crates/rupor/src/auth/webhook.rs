@@ -5,6 +5,7 @@
 //! its turn no longer than an answer may take, and at most [`QUESTIONS_MAX`] of them are there at a time.
 
 use super::post::{Post, Target, Why};
+use crate::by_label::{ByLabel, Counts, labels};
 use crate::config::AuthWebhookConfig;
 use crate::gateway::ConnectionId;
 use crate::log;
@@ -15,7 +16,6 @@ use rupor_server::UpgradeRequest;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -143,20 +143,18 @@ pub(crate) struct Asker {
     /// Where questions of workers wait for their answers.
     runtime: OnceLock<Handle>,
     /// Questions about channels, by what they came to.
-    results: [AtomicU64; RESULTS.len()],
+    results: ByLabel<MayResult>,
 }
 
-/// What a question about a channel came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum MayResult {
-    Allowed,
-    Refused,
-    Failed,
-    Overloaded,
+labels! {
+    /// What a question about a channel came to.
+    enum MayResult {
+        Allowed = "allowed",
+        Refused = "refused",
+        Failed = "failed",
+        Overloaded = "overloaded",
+    }
 }
-
-/// The labels, in the order of [`MayResult`].
-const RESULTS: [&str; 4] = ["allowed", "refused", "failed", "overloaded"];
 
 /// A question's place; free again when it is dropped.
 #[derive(Debug)]
@@ -194,19 +192,13 @@ impl Asker {
             at_a_time: Semaphore::new(AT_A_TIME),
             questions: Mutex::default(),
             runtime: OnceLock::new(),
-            results: Default::default(),
+            results: ByLabel::default(),
         }
     }
 
     /// Questions about channels, by what they came to.
-    pub(crate) fn counts(&self) -> Vec<(&'static str, u64)> {
-        let counts = self.results.iter();
-        let counts = counts.map(|counter| counter.load(Ordering::Relaxed));
-        RESULTS.into_iter().zip(counts).collect()
-    }
-
-    fn count(&self, result: MayResult) {
-        self.results[result as usize].fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn counts(&self) -> Counts {
+        self.results.counts()
     }
 
     /// Questions of workers wait here for their answers. Only the first counts.
@@ -280,7 +272,7 @@ impl Asker {
             Ok(Some(MayAnswer { reason, .. })) => Ok(Err(log::peer(&reason.unwrap_or_default()))),
             Err(error) => Err(error),
         };
-        self.count(match &said {
+        self.results.count(match &said {
             Ok(Ok(())) => MayResult::Allowed,
             Ok(Err(_)) => MayResult::Refused,
             Err(error) if error.is_failure() => MayResult::Failed,
@@ -296,7 +288,7 @@ impl Asker {
         if of_connection >= QUESTIONS_PER_CONNECTION_MAX
             || questions.values().sum::<usize>() >= QUESTIONS_MAX
         {
-            self.count(MayResult::Overloaded);
+            self.results.count(MayResult::Overloaded);
             return None;
         }
         questions.insert(connection, of_connection + 1);

@@ -6,7 +6,8 @@
 
 mod table;
 
-use crate::auth::{Auth, WayCounts, session};
+use crate::auth::{Auth, WayCounts};
+use crate::by_label;
 use crate::gateway::{Counts, Gateway};
 use crate::inlet::{heard, lines, outbox};
 use crate::outlet::{CallCounts, PhpCounts};
@@ -54,8 +55,8 @@ struct Snapshot {
     server: Stats,
     gateway: Counts,
     ways: WayCounts,
-    sessions: session::Counts,
-    questions: Vec<(&'static str, u64)>,
+    sessions: by_label::Counts,
+    questions: by_label::Counts,
     lines: lines::Counts,
     redis: heard::Counts,
     postgres: heard::Counts,

@@ -1,6 +1,7 @@
 //! Every metric: name, kind, unit, help, and where its value is.
 
 use super::Snapshot;
+use crate::by_label;
 use crate::outlet::{CallCounts, PhpCounts};
 use rupor_server::LeftOut;
 use std::collections::BTreeMap;
@@ -99,13 +100,14 @@ fn by_pool(snapshot: &Snapshot, value: impl Fn(&PhpCounts) -> u64) -> Samples {
     by(&["pool"], pools.map(|(pool, counts)| (pool, value(counts))))
 }
 
-fn by_pool_and<const N: usize>(
+fn by_pool_and(
     labels: &'static [&'static str; 2],
     snapshot: &Snapshot,
-    values: impl Fn(&PhpCounts) -> &[(&'static str, u64); N],
+    values: impl Fn(&PhpCounts) -> &by_label::Counts,
 ) -> Samples {
     let of_pool = |(pool, counts): &(String, PhpCounts)| {
-        values(counts).map(|(of_label, value)| (vec![pool.clone(), of_label.to_owned()], value))
+        let pair = |(label, value): &(&str, u64)| (vec![pool.clone(), (*label).to_owned()], *value);
+        values(counts).iter().map(pair).collect::<Vec<_>>()
     };
     Samples::By(labels, snapshot.php.iter().flat_map(of_pool).collect())
 }
@@ -349,7 +351,7 @@ pub(super) static METRICS: &[Metric] = &[
         "session_rechecks",
         "Open connections whose session was looked at again, by what became of them: kept; signed_out and closed; user_changed and closed; unknown, because \
          sessions cannot be read, and kept",
-        |s| by(&["result"], s.sessions.0.iter().copied()),
+        |s| by(&["result"], s.sessions.iter().copied()),
     ),
     counter(
         "channel_questions",

@@ -18,7 +18,7 @@ mod watch;
 pub(crate) use id::SessionId;
 pub(crate) use laravel::{APP_KEY_BYTES, Cipher};
 pub(crate) use serialized::{Format, Path};
-pub(crate) use watch::{Counts, Watch, Watched};
+pub(crate) use watch::{Watch, Watched};
 
 use crate::config;
 use crate::log;

@@ -5,10 +5,10 @@
 //! connection open until the next time.
 
 use super::{SessionError, SessionId, Sessions, Ticket};
+use crate::by_label::{ByLabel, Counts, labels};
 use crate::gateway::{ConnectionId, Gateway, SIGNED_OUT, USER_CHANGED};
 use futures_util::StreamExt as _;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -18,23 +18,21 @@ const AT_A_TIME: usize = 16;
 /// How long is waited for where nothing is to be looked at.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// What became of a connection whose session was looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Kept,
-    SignedOut,
-    UserChanged,
-    Unknown,
+labels! {
+    /// What became of a connection whose session was looked at.
+    enum Outcome {
+        Kept = "kept",
+        SignedOut = "signed_out",
+        UserChanged = "user_changed",
+        Unknown = "unknown",
+    }
 }
-
-/// The labels, in the order of [`Outcome`].
-const LABELS: [&str; 4] = ["kept", "signed_out", "user_changed", "unknown"];
 
 /// Sessions of open connections. There are at most as many as connections.
 #[derive(Debug, Default)]
 pub(crate) struct Watched {
     table: Mutex<Table>,
-    outcomes: [AtomicU64; LABELS.len()],
+    outcomes: ByLabel<Outcome>,
 }
 
 #[derive(Debug, Default)]
@@ -51,10 +49,6 @@ struct Session {
     connections: HashMap<ConnectionId, Arc<str>>,
 }
 
-/// The counters at one moment, by what became of a connection.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Counts(pub(crate) Vec<(&'static str, u64)>);
-
 /// Keeps a connection in the table until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -70,19 +64,13 @@ impl Drop for Watch {
 }
 
 impl Watched {
-    /// What was counted up to now.
+    /// Connections whose session was looked at, by what became of them.
     pub(crate) fn counts(&self) -> Counts {
-        let counts = self.outcomes.iter();
-        let counts = counts.map(|counter| counter.load(Ordering::Relaxed));
-        Counts(LABELS.into_iter().zip(counts).collect())
+        self.outcomes.counts()
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn count(&self, outcome: Outcome) {
-        self.outcomes[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -187,7 +175,7 @@ impl Sessions {
                 Err(SessionError::Unavailable) => Outcome::Unknown,
                 Ok(None) | Err(_) => Outcome::SignedOut,
             };
-            self.watched.count(outcome);
+            self.watched.outcomes.count(outcome);
             let ending = match outcome {
                 Outcome::Kept | Outcome::Unknown => continue,
                 Outcome::SignedOut => SIGNED_OUT,

@@ -1,31 +1,30 @@
 //! What is counted of what is heard.
 
+use crate::by_label::{self, ByLabel, labels};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// What became of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// It was published.
-    Published,
-    /// It is no publication: not JSON, no target, no event.
-    Wrong,
-    /// It is over `limits.publish_bytes_max`.
-    TooLong,
-    /// The hub or the workers did not take it.
-    Refused,
-    /// Too many waited.
-    Dropped,
+labels! {
+    /// What became of a message.
+    pub(super) enum Outcome {
+        /// It was published.
+        Published = "published",
+        /// It is no publication: not JSON, no target, no event.
+        Wrong = "wrong",
+        /// It is over `limits.publish_bytes_max`.
+        TooLong = "too_long",
+        /// The hub or the workers did not take it.
+        Refused = "refused",
+        /// Too many waited.
+        Dropped = "dropped",
+    }
 }
-
-/// The labels, in the order of [`Outcome`].
-const LABELS: [&str; 5] = ["published", "wrong", "too_long", "refused", "dropped"];
 
 /// Counters of one inlet.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
     connected: AtomicBool,
     lost: AtomicU64,
-    messages: [AtomicU64; LABELS.len()],
+    messages: ByLabel<Outcome>,
 }
 
 /// The counters at one moment.
@@ -36,18 +35,16 @@ pub(crate) struct Counts {
     /// Connections that were lost.
     pub(crate) lost: u64,
     /// Messages, by what became of them.
-    pub(crate) messages: Vec<(&'static str, u64)>,
+    pub(crate) messages: by_label::Counts,
 }
 
 impl Stats {
     /// What was counted up to now.
     pub(crate) fn counts(&self) -> Counts {
-        let messages = self.messages.iter();
-        let messages = messages.map(|counter| counter.load(Ordering::Relaxed));
         Counts {
             connected: self.connected.load(Ordering::Relaxed),
             lost: self.lost.load(Ordering::Relaxed),
-            messages: LABELS.into_iter().zip(messages).collect(),
+            messages: self.messages.counts(),
         }
     }
 
@@ -60,6 +57,6 @@ impl Stats {
     }
 
     pub(super) fn count(&self, outcome: Outcome) {
-        self.messages[outcome as usize].fetch_add(1, Ordering::Relaxed);
+        self.messages.count(outcome);
     }
 }

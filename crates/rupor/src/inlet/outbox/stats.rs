@@ -1,20 +1,19 @@
 //! What the outbox counts.
 
+use crate::by_label::{self, ByLabel, labels};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// What became of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// It was published, and is deleted.
-    Published,
-    /// Nobody came who would have heard it; it is deleted.
-    Unheard,
-    /// It is a dead letter: it stays, with the reason.
-    Dead,
+labels! {
+    /// What became of a row.
+    pub(super) enum Outcome {
+        /// It was published, and is deleted.
+        Published = "published",
+        /// Nobody came who would have heard it; it is deleted.
+        Unheard = "unheard",
+        /// It is a dead letter: it stays, with the reason.
+        Dead = "dead",
+    }
 }
-
-/// The labels, in the order of [`Outcome`].
-const LABELS: [&str; 3] = ["published", "unheard", "dead"];
 
 /// Counters of the outbox.
 #[derive(Debug, Default)]
@@ -22,7 +21,7 @@ pub(crate) struct Stats {
     connected: AtomicBool,
     reading: AtomicBool,
     lost: AtomicU64,
-    rows: [AtomicU64; LABELS.len()],
+    rows: ByLabel<Outcome>,
     held: AtomicU64,
     dead_letters: AtomicU64,
 }
@@ -37,7 +36,7 @@ pub(crate) struct Counts {
     /// Connections that were lost.
     pub(crate) lost: u64,
     /// Rows, by what became of them.
-    pub(crate) rows: Vec<(&'static str, u64)>,
+    pub(crate) rows: by_label::Counts,
     /// Rows that wait for somebody who would hear them.
     pub(crate) held: u64,
     /// Dead letters in the table.
@@ -52,7 +51,7 @@ impl Stats {
             connected: self.connected.load(Ordering::Relaxed),
             reading: self.reading.load(Ordering::Relaxed),
             lost: load(&self.lost),
-            rows: LABELS.into_iter().zip(self.rows.iter().map(load)).collect(),
+            rows: self.rows.counts(),
             held: load(&self.held),
             dead_letters: load(&self.dead_letters),
         }
@@ -78,7 +77,7 @@ impl Stats {
     }
 
     pub(super) fn count(&self, outcome: Outcome, rows: usize) {
-        self.rows[outcome as usize].fetch_add(rows as u64, Ordering::Relaxed);
+        self.rows.add(outcome, rows as u64);
     }
 
     pub(super) fn held(&self, rows: usize) {

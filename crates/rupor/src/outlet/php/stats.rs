@@ -1,63 +1,41 @@
 //! What is counted of worker processes.
 
+use crate::by_label::{self, ByLabel, labels};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What an event was that found no room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dropped {
-    Open,
-    Message,
-    Told,
-    Refused,
+labels! {
+    /// What an event was that found no room.
+    pub(super) enum Dropped {
+        Open = "open",
+        Message = "message",
+        Told = "told",
+        Refused = "refused",
+    }
 }
 
-/// Why a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// By itself, by an error of its own or by somebody's signal.
-    Died,
-    /// It could not be started, or did not say hello.
-    NotStarted,
-    /// What it wrote were no frames.
-    NotFrames,
-    /// An event took longer than `php.exec_ttl`.
-    ExecTtl,
-    /// `php.max_jobs`.
-    MaxJobs,
-    /// `php.max_worker_memory`.
-    MaxWorkerMemory,
-    /// It was told to, to be replaced.
-    Reload,
-    /// It was told to, for good.
-    Stop,
+labels! {
+    /// Why a process ended.
+    pub(super) enum End {
+        /// By itself, by an error of its own or by somebody's signal.
+        Died = "died",
+        /// It could not be started, or did not say hello.
+        NotStarted = "not_started",
+        /// What it wrote were no frames.
+        NotFrames = "not_frames",
+        /// An event took longer than `php.exec_ttl`.
+        ExecTtl = "exec_ttl",
+        /// `php.max_jobs`.
+        MaxJobs = "max_jobs",
+        /// `php.max_worker_memory`.
+        MaxWorkerMemory = "max_worker_memory",
+        /// It was told to, to be replaced.
+        Reload = "reload",
+        /// It was told to, for good.
+        Stop = "stop",
+    }
 }
 
 impl End {
-    const ALL: [Self; 8] = [
-        Self::Died,
-        Self::NotStarted,
-        Self::NotFrames,
-        Self::ExecTtl,
-        Self::MaxJobs,
-        Self::MaxWorkerMemory,
-        Self::Reload,
-        Self::Stop,
-    ];
-
-    /// As the metrics name it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Died => "died",
-            Self::NotStarted => "not_started",
-            Self::NotFrames => "not_frames",
-            Self::ExecTtl => "exec_ttl",
-            Self::MaxJobs => "max_jobs",
-            Self::MaxWorkerMemory => "max_worker_memory",
-            Self::Reload => "reload",
-            Self::Stop => "stop",
-        }
-    }
-
     /// Whether something is wrong, so that the next start waits.
     pub(super) fn is_failure(self) -> bool {
         matches!(
@@ -72,13 +50,10 @@ impl End {
 pub(super) struct Stats {
     running: AtomicU64,
     breakers_open: AtomicU64,
-    ends: [AtomicU64; End::ALL.len()],
+    ends: ByLabel<End>,
     events: AtomicU64,
     events_failed: AtomicU64,
-    opens_dropped: AtomicU64,
-    messages_dropped: AtomicU64,
-    told_dropped: AtomicU64,
-    refused_dropped: AtomicU64,
+    dropped: ByLabel<Dropped>,
     commands_refused: AtomicU64,
 }
 
@@ -90,13 +65,13 @@ pub(crate) struct Counts {
     /// Workers whose breaker is open.
     pub(crate) breakers_open: u64,
     /// Processes that ended, by why.
-    pub(crate) ends: [(&'static str, u64); End::ALL.len()],
+    pub(crate) ends: by_label::Counts,
     /// Events that were handled.
     pub(crate) events: u64,
     /// Events whose process ended.
     pub(crate) events_failed: u64,
     /// Events that found no room, by what they were.
-    pub(crate) dropped: [(&'static str, u64); 4],
+    pub(crate) dropped: by_label::Counts,
     /// Commands that could not be carried out.
     pub(crate) commands_refused: u64,
     /// Events that wait now.
@@ -109,15 +84,10 @@ impl Stats {
         Counts {
             running: load(&self.running),
             breakers_open: load(&self.breakers_open),
-            ends: std::array::from_fn(|at| (End::ALL[at].name(), load(&self.ends[at]))),
+            ends: self.ends.counts(),
             events: load(&self.events),
             events_failed: load(&self.events_failed),
-            dropped: [
-                ("open", load(&self.opens_dropped)),
-                ("message", load(&self.messages_dropped)),
-                ("told", load(&self.told_dropped)),
-                ("refused", load(&self.refused_dropped)),
-            ],
+            dropped: self.dropped.counts(),
             commands_refused: load(&self.commands_refused),
             waiting,
         }
@@ -144,10 +114,7 @@ impl Stats {
     }
 
     pub(super) fn ended(&self, end: End) {
-        let counters = End::ALL.iter().zip(&self.ends);
-        for (_, counter) in counters.filter(|(of, _)| **of == end) {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
+        self.ends.count(end);
     }
 
     pub(super) fn handled(&self, events: u64) {
@@ -160,13 +127,7 @@ impl Stats {
     }
 
     pub(super) fn dropped(&self, dropped: Dropped) {
-        let counter = match dropped {
-            Dropped::Open => &self.opens_dropped,
-            Dropped::Message => &self.messages_dropped,
-            Dropped::Told => &self.told_dropped,
-            Dropped::Refused => &self.refused_dropped,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+        self.dropped.count(dropped);
     }
 
     pub(super) fn refused(&self) {

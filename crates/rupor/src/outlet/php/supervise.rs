@@ -8,6 +8,7 @@ use super::session::{Ended, Session, not_started};
 use super::stats::End;
 use super::wire::EventKind;
 use super::{Order, Php, Worker};
+use crate::by_label::Label as _;
 use crate::config::FailedEvent;
 use crate::gateway::Gateway;
 use crate::outlet::close_failed;
@@ -173,7 +174,7 @@ impl Supervisor {
     fn warn(&self, ended: &Ended, wait: Duration) {
         let worker = self.number;
         let wait_ms = wait.as_millis();
-        let reason = ended.end.name();
+        let reason = ended.end.label();
         let status = ended.status.map(|status| status.to_string());
         let status = status.as_deref().unwrap_or("killed by this program");
         match (ended.end, ended.status) {
