@@ -303,14 +303,17 @@ impl Auth {
         origins: &Origins,
     ) -> Result<Option<Identity>, AuthError> {
         let headers: &HeaderMap = &request.headers;
-        let Some(sessions) = self.sessions.as_ref().filter(|it| it.is_shown(headers)) else {
+        let Some(sessions) = &self.sessions else {
+            return Ok(None);
+        };
+        let Some(cookie) = sessions.shown(headers) else {
             return Ok(None);
         };
         // Browsers send a cookie whichever page asks, so before it is believed the page is to be one of the site's.
         origins
             .check_for_cookie(headers, request.secure)
             .map_err(AuthError::CookieOrigin)?;
-        let ticket = sessions.find(headers).await.map_err(AuthError::Session)?;
+        let ticket = sessions.find(&cookie).await.map_err(AuthError::Session)?;
         Ok(ticket.map(|ticket| Identity {
             user: Some(Arc::clone(&ticket.user)),
             ticket: Some(ticket),

@@ -159,28 +159,21 @@ impl Sessions {
         }
     }
 
-    /// Whether a request has the cookie.
-    pub(super) fn is_shown(&self, headers: &HeaderMap) -> bool {
-        self.shown(headers).is_some()
-    }
-
-    /// Whose session a request's cookie names; `None`: there is no such cookie, no such session, or nobody in it.
-    ///
-    /// # Errors
-    /// Why it is not believed.
-    pub(super) async fn find(&self, headers: &HeaderMap) -> Result<Option<Ticket>, SessionError> {
-        let Some(shown) = self.shown(headers) else {
-            return Ok(None);
-        };
-        let id = self.id(&shown)?;
-        let user = self.user(&id).await?;
-        Ok(user.map(|user| Ticket { id, user }))
-    }
-
-    fn shown(&self, headers: &HeaderMap) -> Option<String> {
+    /// The cookie that a request has; not empty.
+    pub(super) fn shown(&self, headers: &HeaderMap) -> Option<String> {
         let lines = headers.get_all(header::COOKIE).iter();
         let shown = cookie::value(lines.map(HeaderValue::as_bytes), &self.cookie)?;
         (!shown.is_empty()).then_some(shown)
+    }
+
+    /// Whose session a cookie that was [shown](Self::shown) names; `None`: there is no such session, or nobody in it.
+    ///
+    /// # Errors
+    /// Why it is not believed.
+    pub(super) async fn find(&self, shown: &str) -> Result<Option<Ticket>, SessionError> {
+        let id = self.id(shown)?;
+        let user = self.user(&id).await?;
+        Ok(user.map(|user| Ticket { id, user }))
     }
 
     fn id(&self, shown: &str) -> Result<SessionId, SessionError> {
