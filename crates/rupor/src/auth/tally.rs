@@ -67,17 +67,3 @@ impl Tally {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-impl Way {
-    /// What it is called in the configuration.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Jwt => "jwt",
-            Self::SignedUrl => "signed",
-            Self::Session => "session",
-            Self::Webhook => "webhook",
-            Self::Guest => "guest",
-        }
-    }
-}

@@ -147,6 +147,30 @@ pub(crate) enum Way {
     Guest,
 }
 
+impl Way {
+    /// All of them, in the order in which they are told.
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Jwt,
+        Self::SignedUrl,
+        Self::Session,
+        Self::Webhook,
+        Self::Guest,
+        Self::None,
+    ];
+
+    /// What it is called in the configuration, in metrics and in the log.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Jwt => "jwt",
+            Self::SignedUrl => "signed",
+            Self::Session => "session",
+            Self::Webhook => "webhook",
+            Self::Guest => "guest",
+        }
+    }
+}
+
 impl Auth {
     /// Nobody proves anything.
     pub(crate) fn none() -> Self {

@@ -40,9 +40,7 @@ fn found(cookie: &str, session: Option<&[u8]>) -> Result<Option<String>, Session
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build();
-    let found = runtime
-        .expect("a runtime")
-        .block_on(sessions.find(&cookie));
+    let found = runtime.expect("a runtime").block_on(sessions.find(&cookie));
     found.map(|ticket| ticket.map(|ticket| ticket.user.to_string()))
 }
 

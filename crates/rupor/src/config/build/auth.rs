@@ -29,14 +29,7 @@ const ALGORITHMS: &[(&str, JwtAlgorithm)] = &[
 /// What `serve` asks a connection for. Nothing at all must be said explicitly. `for_channels`: whether a rule of a channel
 /// looks at tokens.
 pub(super) fn auth(values: &Values<'_>, for_channels: bool) -> Result<Auth, ConfigError> {
-    let choices = [
-        ("jwt", Way::Jwt),
-        ("signed", Way::SignedUrl),
-        ("session", Way::Session),
-        ("webhook", Way::Webhook),
-        ("guest", Way::Guest),
-        ("none", Way::None),
-    ];
+    let choices = Way::ALL.map(|way| (way.name(), way));
     let mut ways = values.each("auth", |text| parse::choice(text, &choices))?;
     let keys = values.tables("jwt");
     let signed_url_key = signed_url::key(values)?;
