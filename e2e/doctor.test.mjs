@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { certificate, folder } from './support/certificate.mjs';
+import { MariaDb } from './support/mariadb.mjs';
 import { Postgres } from './support/postgres.mjs';
 import { binary, eventually, freePort, repository, run, start } from './support/program.mjs';
 
@@ -150,20 +151,49 @@ test('a Redis that wants a password', async (t) => {
   }
 });
 
-test('a PostgreSQL without the table, with it, and none', async (t) => {
+/** What the doctor says with these variables, which have a password. */
+async function said(t, env) {
+  const flags = ['--auth', 'none', '--listen', '127.0.0.1:0', '--inlet', 'tcp://127.0.0.1:0'];
+  const { code, stdout, stderr } = await run(binary, ['doctor', ...flags], { env, cwd: folder(t) });
+  assert.ok(!`${stdout}${stderr}`.includes('hush'), stdout + stderr);
+  assert.equal(code, /^problem /m.test(stdout) ? 1 : 0, stdout);
+  return stdout;
+}
+
+test('a PostgreSQL that notifies, and one that is away', async (t) => {
   const database = await Postgres.start(t);
-  const place = folder(t);
-  const doctor = async () => {
-    const env = { RUPOR_POSTGRES_URL: database.url, RUPOR_OUTBOX_URL: database.url };
-    const flags = ['--auth', 'none', '--listen', '127.0.0.1:0', '--inlet', 'tcp://127.0.0.1:0'];
-    const { code, stdout } = await run(binary, ['doctor', ...flags], { env, cwd: place });
-    assert.ok(!stdout.includes('hush'), stdout);
-    return { code, stdout };
-  };
-  const without = await doctor();
-  assert.equal(without.code, 1, without.stdout);
-  assert.match(without.stdout, /^ok +postgres: PostgreSQL answers$/m);
-  assert.match(without.stdout, /^problem +outbox: .*does not exist\n +Fix: `rupor outbox install`/m);
+  const env = { RUPOR_POSTGRES_URL: database.url };
+  assert.match(await said(t, env), /^ok +postgres: PostgreSQL answers$/m);
   await database.stop();
-  assert.match((await doctor()).stdout, /^problem +postgres: .*\n +Fix: start PostgreSQL/m);
+  assert.match(await said(t, env), /^problem +postgres: .*\n +Fix: start PostgreSQL/m);
 });
+
+/** A user of his own, who is given rights on the outbox; the table as a right on it is given. */
+const READER = {
+  postgresql: ['reader', (password) => `CREATE ROLE reader LOGIN PASSWORD '${password}';`, 'rupor_outbox'],
+  mysql: ['reader@127.0.0.1', (password) => `CREATE USER reader@127.0.0.1 IDENTIFIED BY '${password}';`, 'site.rupor_outbox'],
+};
+
+for (const [Database, name] of [[Postgres, 'PostgreSQL'], [MariaDb, 'MySQL or MariaDB']]) {
+  test(`an outbox in ${name}: without the table, with it, without a right, and away`, async (t) => {
+    const database = await Database.start(t);
+    const { kind } = database;
+    const asRoot = (sql) => (database.root ?? database.sql).call(database, sql);
+    assert.match(await said(t, { RUPOR_OUTBOX_URL: database.url }), /^problem +outbox: .*(does not|doesn't) exist\n +Fix: `rupor outbox install/m);
+
+    await database.sql((await run(binary, ['outbox', 'install', kind])).stdout);
+    await database.sql(`INSERT INTO rupor_outbox (payload) VALUES ('{"all":true,"message":"stays"}')`);
+    assert.match(await said(t, { RUPOR_OUTBOX_URL: database.url }), new RegExp(`^ok +outbox: ${name} answers, with the table rupor_outbox$`, 'm'));
+    assert.equal(await database.sql("SELECT count(*) FROM rupor_outbox WHERE error IS NULL"), '1', 'nothing was changed');
+
+    const [reader, made, table] = READER[kind];
+    const asReader = { RUPOR_OUTBOX_URL: database.url.replace('rupor:', 'reader:') };
+    await asRoot(`${made(database.password)} GRANT SELECT, UPDATE ON ${table} TO ${reader};`);
+    assert.match(await said(t, asReader), /^problem +outbox: .*denied.*\n +Fix: GRANT its user what it lacks/m);
+    await asRoot(`GRANT DELETE ON ${table} TO ${reader};`);
+    assert.match(await said(t, asReader), /^ok +outbox: /m);
+
+    await database.stop();
+    assert.match(await said(t, { RUPOR_OUTBOX_URL: database.url }), new RegExp(`^problem +outbox: .*\n +Fix: start ${name}`, 'm'));
+  });
+}

@@ -4,7 +4,7 @@
 //!
 //! - `descriptors`, `ports`, `clock`: this machine;
 //! - `certificate`, `origins`: what browsers ask for;
-//! - `php`, `fpm`, `webhook`, `redis`, `postgres`: what handlers and publications need;
+//! - `php`, `fpm`, `webhook`, `redis`, `postgres`, `outbox`: what handlers and publications need;
 //! - `sessions`: what says who somebody is;
 //! - `public`: a test connection by the address that pages have, through whatever is in between; `held` holds it;
 //! - `findings`: what was found, for people and programs.
@@ -18,6 +18,7 @@ mod findings;
 mod fpm;
 mod held;
 mod origins;
+mod outbox;
 mod php;
 mod ports;
 mod postgres;
@@ -43,7 +44,7 @@ const IDLE_MAX: Duration = Duration::from_secs(3600);
 
 /// What the command says of itself.
 pub(crate) const ABOUT: &str = "Looks for what goes wrong in the first hour, and prints what to do about it: open files, ports, the certificate and its \
-    names, the clock, origins, PHP, php-fpm, webhooks, Redis, PostgreSQL, the site's sessions. Reads the configuration as `rupor serve` would, with the same flags, and changes nothing.\n\n\
+    names, the clock, origins, PHP, php-fpm, webhooks, Redis, PostgreSQL, the outbox, the site's sessions. Reads the configuration as `rupor serve` would, with the same flags, and changes nothing.\n\n\
     With the public address it also opens a test connection, through every proxy that is in between, and shows what arrives \
     at the rupor that runs: it signs its request with the API's key and is told who the client seems to be, by which scheme and under which name. \
     --idle holds the connection, and finds a time-out that is shorter than the pings' interval.";
@@ -158,6 +159,7 @@ fn examine(subject: &Subject<'_>, findings: &mut Findings) -> io::Result<()> {
         webhook::check(subject, findings).await;
         redis::check(subject, findings).await;
         postgres::check(subject, findings).await;
+        outbox::check(subject, findings).await;
         sessions::check(subject, findings).await;
         public::check(subject, findings).await;
     });

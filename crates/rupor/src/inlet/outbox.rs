@@ -13,7 +13,7 @@
 //! - what workers have no room for waits, and with it everything behind it; nothing is lost for that;
 //! - while the database is away the gateway runs on.
 //!
-//! What the database is asked: `postgres`, `mysql`. The table itself: `install`. Start at [`serve`].
+//! What the database is asked: `postgres`, `mysql`. The table itself: `install`. Start at [`serve`]; `rupor doctor` at [`look`].
 
 mod drain;
 mod hold;
@@ -95,6 +95,28 @@ impl Settled {
 /// A count as databases have it.
 fn number(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Looks at the table for `rupor doctor`: the time there, since 1970.
+///
+/// # Errors
+/// What keeps its rows from being published, perhaps with what to do behind `Fix:`.
+pub(crate) async fn look(config: &OutboxConfig) -> Result<Duration, String> {
+    let table = config.table.as_str();
+    let looked = match &config.database {
+        Database::Postgres(server) => postgres::look(server, table).await,
+        Database::MySql(server) => mysql::look(server, table).await,
+    };
+    looked.map_err(|error| error.to_string())
+}
+
+/// What is done with rows, done with none: it shows whether the table is there, and whether we may. `table` is in quotes.
+fn tried(table: &str) -> [String; 3] {
+    [
+        format!("SELECT id FROM {table} LIMIT 0"),
+        format!("UPDATE {table} SET error = error WHERE 1 = 0"),
+        format!("DELETE FROM {table} WHERE 1 = 0"),
+    ]
 }
 
 /// Publishes the rows of a table until `stop` becomes true (or its sender is gone). What is not published by then stays in

@@ -70,6 +70,12 @@ impl Findings {
         self.push(check, Level::Problem, what, fix);
     }
 
+    /// It does not work. The error may say its own fix; `fix` is for those that do not.
+    pub(super) fn failed(&mut self, check: &'static str, error: &str, fix: &str) {
+        let (what, fix) = error.split_once(". Fix: ").unwrap_or((error, fix));
+        self.problem(check, what, fix);
+    }
+
     fn push(&mut self, check: &'static str, level: Level, what: String, fix: Option<String>) {
         self.0.push(Finding {
             check,
@@ -148,12 +154,16 @@ mod tests {
         findings.ok("clock", "it goes");
         findings.warning("php", "it is old", "take a new one");
         findings.refused("configuration", &"a.toml:1: no. Fix: write yes.");
+        findings.failed("outbox", "no table. Fix: make one", "start it");
+        findings.failed("outbox", "no answer", "start it");
         let text = findings.shown(false);
         let expected = "ok       clock: it goes\nwarning  php: it is old\n         Fix: take a new one\n\
-             problem  configuration: a.toml:1: no\n         Fix: write yes\n1 problem, 1 warning";
+             problem  configuration: a.toml:1: no\n         Fix: write yes\n\
+             problem  outbox: no table\n         Fix: make one\nproblem  outbox: no answer\n         Fix: start it\n\
+             3 problems, 1 warning";
         assert_eq!(text, expected);
         let json: serde_json::Value = serde_json::from_str(&findings.shown(true)).unwrap();
-        assert_eq!(json["problems"], 1);
+        assert_eq!(json["problems"], 3);
         assert_eq!(json["findings"][0]["fix"], serde_json::Value::Null);
         let last = json!({"check": "configuration", "level": "problem", "what": "a.toml:1: no", "fix": "write yes"});
         assert_eq!(json["findings"][2], last);

@@ -16,6 +16,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// The server's number for a table that is not there.
 const NO_SUCH_TABLE: u16 = 1146;
+/// The server's number for a table that we may not do this with.
+const TABLE_DENIED: u16 = 1142;
 
 impl From<mysql_async::Error> for Failed {
     fn from(error: mysql_async::Error) -> Self {
@@ -24,6 +26,9 @@ impl From<mysql_async::Error> for Failed {
                 let fix = match told.code {
                     NO_SUCH_TABLE => {
                         ". Fix: `rupor outbox install mysql` prints the SQL that makes it"
+                    }
+                    TABLE_DENIED => {
+                        ". Fix: GRANT its user what it lacks; `rupor outbox install mysql` prints how"
                     }
                     _ => "",
                 };
@@ -47,6 +52,23 @@ pub(super) fn address(server: &Opts) -> String {
     }
 }
 
+/// A table's name as it stands in a statement.
+fn quoted(name: &str) -> String {
+    let parts: Vec<_> = name.split('.').map(|part| format!("`{part}`")).collect();
+    parts.join(".")
+}
+
+/// Connects, and does with no row of the table what is done with its rows: the time there, since 1970.
+pub(super) async fn look(server: &Opts, name: &str) -> Result<Duration, Failed> {
+    let mut connection = in_time(Conn::new(server.clone())).await?;
+    for statement in super::tried(&quoted(name)) {
+        in_time(connection.query_drop(statement)).await?;
+    }
+    let now = "SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS UNSIGNED)";
+    let now: Option<u64> = in_time(connection.query_first(now)).await?;
+    Ok(Duration::from_millis(now.unwrap_or_default()))
+}
+
 /// Reads the table until the program ends.
 pub(super) async fn run(
     server: &Opts,
@@ -55,10 +77,9 @@ pub(super) async fn run(
     drain: &mut Drain,
 ) -> Result<(), Failed> {
     let connection = in_time(Conn::new(server.clone())).await?;
-    let parts: Vec<_> = name.split('.').map(|part| format!("`{part}`")).collect();
     let table = MyTable {
         connection: Mutex::new(connection),
-        name: parts.join("."),
+        name: quoted(name),
         plain: name.to_owned(),
         looks: Looks(std::sync::Mutex::new(Instant::now())),
     };

@@ -2,13 +2,26 @@
 
 use super::row::PUBLICATION_BYTES_MAX;
 use super::{BATCH_BYTES_MAX, DEAD_LETTERS_MAX, Drain, Failed, Row, Settled, Table, number};
-use crate::inlet::postgres::session::{Client, Session, quoted};
+use crate::inlet::postgres;
+use crate::inlet::postgres::session::{self, Client, Session};
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_postgres::Config;
 use tokio_postgres::types::{ToSql, Type};
 
 /// The upper half of the lock's number, `rupo`; the lower is the table's own.
 const LOCK: i64 = 0x7275_706f;
+
+/// A table's name as it stands in a statement.
+fn quoted(name: &str) -> String {
+    let parts: Vec<_> = name.split('.').map(session::quoted).collect();
+    parts.join(".")
+}
+
+/// Connects, and does with no row of the table what is done with its rows: the time there, since 1970.
+pub(super) async fn look(server: &Config, name: &str) -> Result<Duration, Failed> {
+    postgres::look(server, &super::tried(&quoted(name))).await
+}
 
 /// Reads the table until the program ends.
 pub(super) async fn run(
@@ -22,7 +35,7 @@ pub(super) async fn run(
     // If this machine is gone, its lock should not stay for hours.
     let begin = format!(
         "SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; LISTEN {}",
-        quoted(name)
+        session::quoted(name)
     );
     let wake_up = |_: &str| wake.notify_one();
     session
@@ -43,11 +56,10 @@ struct PgTable<'a> {
 
 impl<'a> PgTable<'a> {
     fn new(client: &'a Client, wake: &'a Notify, name: &str) -> Self {
-        let parts: Vec<_> = name.split('.').map(quoted).collect();
         Self {
             client,
             wake,
-            name: parts.join("."),
+            name: quoted(name),
         }
     }
 }

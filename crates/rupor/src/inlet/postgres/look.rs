@@ -1,27 +1,22 @@
 //! A look at a server, for `rupor doctor`.
 
-use super::session::{Failed, Session, quoted};
+use super::session::{Client, Failed, Session};
 use std::time::Duration;
 use tokio_postgres::Config;
 
-/// Connects, and reads nothing of `table` if one is named: the time there, since 1970.
+/// Connects and runs `statements`: the time there, since 1970.
 ///
 /// # Errors
 /// Why not, perhaps with what to do behind `Fix:`.
-pub(crate) async fn look(server: &Config, table: Option<&str>) -> Result<Duration, String> {
-    let looked = async {
-        let mut session = Session::open(server).await?;
-        let work = |client| ask(client, table);
-        session.drive(|_| {}, work).await
-    };
-    looked.await.map_err(|error: Failed| error.to_string())
+pub(crate) async fn look(server: &Config, statements: &[String]) -> Result<Duration, Failed> {
+    let mut session = Session::open(server).await?;
+    let work = |client| ask(client, statements);
+    session.drive(|_| {}, work).await
 }
 
-async fn ask(client: &super::session::Client, table: Option<&str>) -> Result<Duration, Failed> {
-    if let Some(table) = table {
-        let parts: Vec<_> = table.split('.').map(quoted).collect();
-        let query = format!("SELECT 1 FROM {} LIMIT 0", parts.join("."));
-        client.run(&query).await?;
+async fn ask(client: &Client, statements: &[String]) -> Result<Duration, Failed> {
+    for statement in statements {
+        client.run(statement).await?;
     }
     let query = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
     let rows = client.query(query, &[]).await?;

@@ -20,7 +20,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// Why a database does not answer as it should, or not at all.
 #[derive(Debug)]
-pub(in crate::inlet) struct Failed(pub(in crate::inlet) String);
+pub(crate) struct Failed(pub(in crate::inlet) String);
 
 impl fmt::Display for Failed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -35,6 +35,9 @@ impl From<tokio_postgres::Error> for Failed {
             let fix = match *told.code() {
                 SqlState::UNDEFINED_TABLE => {
                     ". Fix: `rupor outbox install` prints the SQL that makes it"
+                }
+                SqlState::INSUFFICIENT_PRIVILEGE => {
+                    ". Fix: GRANT its user what it lacks; for the outbox's table `rupor outbox install` prints how"
                 }
                 _ => "",
             };
