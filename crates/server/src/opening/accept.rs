@@ -22,6 +22,7 @@ use super::Opening;
 use super::answer::{Answer, part};
 use super::gate::Permit;
 use super::head::{HeadError, Opened, most_at_once, read_head, read_some};
+use super::log_line::LogLine;
 use super::request::Extent;
 use super::stream::Stream;
 use crate::admit::Admit;
@@ -35,9 +36,6 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// Connections that are turned away at once when there are no descriptors for more.
 const TURNED_AWAY_PER_PAUSE: usize = 16;
 
-/// How often a failing `accept` is written to the log.
-const LOG_EVERY: Duration = Duration::from_secs(10);
-
 /// Accepts until the server ends.
 pub(crate) async fn accept_loop<A: Admit>(
     opening: Arc<Opening<A>>,
@@ -45,6 +43,7 @@ pub(crate) async fn accept_loop<A: Admit>(
     mut ending: watch::Receiver<Option<End>>,
 ) {
     let mut backoff = Backoff::default();
+    let mut log = LogLine::default();
     let mut reserve = Reserve::new();
     loop {
         let accepted = tokio::select! {
@@ -65,7 +64,7 @@ pub(crate) async fn accept_loop<A: Admit>(
                     .counters
                     .accept_errors
                     .fetch_add(1, Ordering::Relaxed);
-                if let Some(failures) = backoff.log_now(Instant::now()) {
+                if let Some(failures) = log.due(Instant::now()) {
                     tracing::error!(%error, failures, "connections cannot be accepted");
                 }
                 reserve.turn_away(&opening, &listener).await;
@@ -123,8 +122,6 @@ impl Reserve {
 #[derive(Debug, Default)]
 struct Backoff {
     last: Option<Duration>,
-    logged: Option<Instant>,
-    failures: u64,
 }
 
 impl Backoff {
@@ -138,16 +135,6 @@ impl Backoff {
             .map_or(BACKOFF_MIN, |last| (last * 2).min(BACKOFF_MAX));
         self.last = Some(next);
         next
-    }
-
-    /// The failures since the last line of the log, when it is time for another.
-    fn log_now(&mut self, now: Instant) -> Option<u64> {
-        self.failures += 1;
-        if self.logged.is_some_and(|at| now < at + LOG_EVERY) {
-            return None;
-        }
-        self.logged = Some(now);
-        Some(std::mem::take(&mut self.failures))
     }
 }
 
@@ -420,17 +407,6 @@ mod tests {
         assert_eq!(waits, [10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
         backoff.reset();
         assert_eq!(backoff.next(), BACKOFF_MIN);
-    }
-
-    #[test]
-    fn one_line_of_log_in_ten_seconds() {
-        let mut backoff = Backoff::default();
-        let start = Instant::now();
-        assert_eq!(backoff.log_now(start), Some(1));
-        for _ in 0..5 {
-            assert_eq!(backoff.log_now(start + Duration::from_secs(9)), None);
-        }
-        assert_eq!(backoff.log_now(start + Duration::from_secs(10)), Some(6));
     }
 
     #[test]

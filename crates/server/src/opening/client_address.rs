@@ -4,7 +4,6 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use rupor_proto::proxied::{
     Client, PROXY_HEADER_BYTES_MAX, ProxyHeaderError, begins_proxy_header, client_in_forwarded,
@@ -15,10 +14,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::AddressRange;
+use super::log_line::LogLine;
 use crate::stats::{OpeningCounters, RefusalReason};
-
-/// How often a kind of wrong header is written to the log.
-const LOG_EVERY: Duration = Duration::from_secs(10);
 
 const UNTRUSTED: &str = "the address is not in `trusted_proxy`";
 
@@ -65,8 +62,8 @@ pub(crate) struct Proxies {
     source: ClientAddress,
     trusted: Vec<AddressRange>,
     counters: Arc<OpeningCounters>,
-    ignored: LogLine,
-    bad: LogLine,
+    ignored: Mutex<LogLine>,
+    bad: Mutex<LogLine>,
 }
 
 impl Proxies {
@@ -79,8 +76,8 @@ impl Proxies {
             source,
             trusted,
             counters,
-            ignored: LogLine::default(),
-            bad: LogLine::default(),
+            ignored: Mutex::default(),
+            bad: Mutex::default(),
         }
     }
 
@@ -173,7 +170,7 @@ impl Proxies {
         self.counters
             .proxy_headers_ignored
             .fetch_add(1, Ordering::Relaxed);
-        if let Some(count) = self.ignored.now() {
+        if let Some(count) = due(&self.ignored) {
             tracing::warn!(%peer, what, count, "a header that only proxies send is not believed, because {why}");
         }
     }
@@ -185,7 +182,7 @@ impl Proxies {
     }
 
     fn log_bad(&self, peer: SocketAddr, why: &str) {
-        if let Some(count) = self.bad.now() {
+        if let Some(count) = due(&self.bad) {
             tracing::warn!(%peer, count, "a trusted proxy does not say who its client is: {why}");
         }
     }
@@ -225,19 +222,7 @@ async fn read_header(tcp: &mut TcpStream) -> Result<Option<SocketAddr>, Unread> 
     }
 }
 
-/// One line of the log in [`LOG_EVERY`], with the count since the one before.
-#[derive(Debug, Default)]
-struct LogLine(Mutex<(Option<Instant>, u64)>);
-
-impl LogLine {
-    fn now(&self) -> Option<u64> {
-        let mut line = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        line.1 += 1;
-        if line.0.is_some_and(|at| now < at + LOG_EVERY) {
-            return None;
-        }
-        line.0 = Some(now);
-        Some(std::mem::take(&mut line.1))
-    }
+fn due(line: &Mutex<LogLine>) -> Option<u64> {
+    let mut line = line.lock().unwrap_or_else(PoisonError::into_inner);
+    line.due(Instant::now())
 }

@@ -17,6 +17,7 @@ mod head;
 mod http;
 mod http2;
 mod listen;
+mod log_line;
 mod range;
 mod request;
 mod stream;
