@@ -257,7 +257,11 @@ impl Queue {
             }
         }
         if !lost.to_close.is_empty() {
-            self.forget(&lost.to_close);
+            // What waits for a connection that no process is to be told of is about nobody.
+            self.keep(|event, _| {
+                let connection = event.connection();
+                connection.is_none_or(|connection| !lost.to_close.contains(&connection))
+            });
         }
         self.under_way_bytes = 0;
         self.done = 0;
@@ -285,13 +289,10 @@ impl Queue {
         }
     }
 
-    /// What waits for a connection that no process is to be told of is about nobody.
-    fn forget(&mut self, connections: &[ConnectionId]) {
-        self.waiting.retain(|event| {
-            event
-                .connection()
-                .is_none_or(|connection| !connections.contains(&connection))
-        });
+    /// Throws out what waits and is not to be kept, which the connections may say.
+    fn keep(&mut self, is_kept: impl Fn(&Event, &HashMap<ConnectionId, Known>) -> bool) {
+        self.waiting
+            .retain(|event| is_kept(event, &self.connections));
         self.waiting_bytes = self.waiting.iter().map(Event::bytes).sum();
     }
 
@@ -318,12 +319,10 @@ impl Queue {
         self.waiting = kept;
         // Nobody was told of those connections, so nobody is told of their end.
         connections.retain(|_, known| known.resumed);
-        self.waiting.retain(|event| {
-            event
-                .connection()
-                .is_none_or(|connection| connections.contains_key(&connection))
+        self.keep(|event, connections| {
+            let connection = event.connection();
+            connection.is_none_or(|connection| connections.contains_key(&connection))
         });
-        self.waiting_bytes = self.waiting.iter().map(Event::bytes).sum();
         Some(thrown_out.into())
     }
 
@@ -335,12 +334,10 @@ impl Queue {
     /// Before anything else the next process is told of what the last one had.
     fn resume(&mut self) {
         // After a process that was handed nothing this was said already; once is enough.
-        let connections = &self.connections;
-        self.waiting.retain(|event| {
+        self.keep(|event, connections| {
             let known = connections.get(&ConnectionId(event.subject));
             event.kind != EventKind::Open || known.is_some_and(|known| !known.resumed)
         });
-        self.waiting_bytes = self.waiting.iter().map(Event::bytes).sum();
         let had: Vec<u64> = self
             .connections
             .iter()
