@@ -56,6 +56,18 @@ enum Do {
     },
 }
 
+impl Do {
+    /// What it is called, and what it names: the handlers are told of these when they are refused.
+    fn told_when_refused(self) -> Option<(&'static str, String)> {
+        match self {
+            Self::Subscribe { channel } => Some(("subscribe", channel)),
+            Self::Unsubscribe { channel } => Some(("unsubscribe", channel)),
+            Self::User { user } => Some(("user", user)),
+            _ => None,
+        }
+    }
+}
+
 fn normal() -> u16 {
     CloseCode::NORMAL.as_u16()
 }
@@ -104,15 +116,9 @@ impl CarryOut<'_> {
     }
 
     async fn command(&self, command: Command, changes: &mut Vec<Change>) -> Result<(), String> {
-        let about = match &command {
-            Command::Do(Do::Subscribe { channel }) => Some(("subscribe", channel.clone())),
-            Command::Do(Do::Unsubscribe { channel }) => Some(("unsubscribe", channel.clone())),
-            Command::Do(Do::User { user }) => Some(("user", user.clone())),
-            _ => None,
-        };
-        let done = match command {
-            Command::Publish(publish) => patience::publish(self.gateway, publish).await,
-            Command::Do(it) => self.carry_out(it, changes).await?,
+        let (done, about) = match command {
+            Command::Publish(publish) => (patience::publish(self.gateway, publish).await, None),
+            Command::Do(it) => (self.carry_out(&it, changes).await?, it.told_when_refused()),
         };
         match done {
             // It closed a moment ago: that happens all the time.
@@ -133,32 +139,32 @@ impl CarryOut<'_> {
 
     async fn carry_out(
         &self,
-        it: Do,
+        it: &Do,
         changes: &mut Vec<Change>,
     ) -> Result<Result<(), PublishError>, String> {
         let (gateway, connection) = (self.gateway, self.connection);
         let done = match it {
             Do::Send { message } => {
-                patience::patiently(|| gateway.send(connection, Message::Text(&message))).await
+                patience::patiently(|| gateway.send(connection, Message::Text(message))).await
             }
             Do::SendBinary { message } => {
-                let bytes = STANDARD.decode(&message);
+                let bytes = STANDARD.decode(message);
                 let bytes =
                     bytes.map_err(|_| "`message` of send_binary is not base64".to_owned())?;
                 patience::patiently(|| gateway.send(connection, Message::Binary(&bytes))).await
             }
             Do::Close { code, reason } => {
-                let code = CloseCode::new(code);
-                patience::patiently(|| gateway.close_connection(connection, code, &reason)).await
+                let code = CloseCode::new(*code);
+                patience::patiently(|| gateway.close_connection(connection, code, reason)).await
             }
             Do::Subscribe { channel } => {
-                patience::patiently(|| gateway.subscribe(connection, &channel).map(drop)).await
+                patience::patiently(|| gateway.subscribe(connection, channel).map(drop)).await
             }
             Do::Unsubscribe { channel } => {
-                patience::patiently(|| gateway.unsubscribe(connection, &channel).map(drop)).await
+                patience::patiently(|| gateway.unsubscribe(connection, channel).map(drop)).await
             }
             Do::User { user } => {
-                let user: Arc<str> = user.into();
+                let user: Arc<str> = user.as_str().into();
                 let identified = gateway.identify(connection, Arc::clone(&user));
                 if identified.is_ok() {
                     changes.push(Change::User(user));
