@@ -2,7 +2,7 @@
 // lost is counted, event by event.
 
 import assert from 'node:assert/strict';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
@@ -19,6 +19,15 @@ const withPhp = (t, flags) => demo(t, ['--php', HANDLERS, '--messages-per-second
 
 /** What came for `say`: a number each. */
 const said = ({ received }) => received.filter((text) => /^\d+$/.test(text)).map(Number);
+
+/** Whether a process runs, and is not only waited for. */
+function runs(pid) {
+  try {
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
 
 const isAscending = (list) => list.every((number, at) => at === 0 || list[at - 1] < number);
 
@@ -59,6 +68,25 @@ for (const [how, reason, failedMax, flags] of [
     assert.equal(counts.get('rupor_php_events_dropped_total{pool="*",event="message"}'), 0);
   });
 }
+
+test('a process that hangs does not outlive a gateway that was killed', async (t) => {
+  const at = folder(t);
+  const script = join(at, 'handlers.php');
+  // Not for ever, lest it stay when this fails.
+  writeFileSync(script, `<?php require '${repository('clients/php/rupor.php')}';
+    (new Rupor\\Worker)->onMessage(function () {
+      touch('${at}/' . getmypid() . '.hangs');
+      sleep(120);
+    })->run();`);
+  const rupor = await demo(t, ['--php', script, '--php-exec-ttl', '1h', '--php-workers', '2']);
+  // So many that each process has one.
+  for (const { ws } of await Promise.all(Array.from({ length: 16 }, () => open(t, rupor)))) ws.send('hang');
+  const hanging = () => readdirSync(at).filter((name) => name.endsWith('.hangs')).map((name) => parseInt(name, 10));
+  const pids = await eventually(hanging, (list) => list.length === 2, 'both to hang');
+  assert.deepEqual(pids.filter(runs), pids);
+  await rupor.stop();
+  await eventually(() => pids.filter(runs), (left) => left.length === 0, 'the processes to end');
+});
 
 test('a worker that is slow holds up its own connections only, and loses nothing', async (t) => {
   const at = folder(t);

@@ -1,11 +1,11 @@
 // Handlers in PHP behind the gateway: real PHP processes, browsers played by `ws`. What ends a process ends no connection.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
+import { folder } from './support/certificate.mjs';
 import { ask, open, refusal } from './support/listener.mjs';
 import { counted, value } from './support/metrics.mjs';
 import { demo, eventually, inTime, repository, run } from './support/program.mjs';
@@ -182,9 +182,8 @@ test('a room has its process', async (t) => {
 });
 
 test('the site writes lines to the handlers, and gets their replies', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const socket = join(folder, 'lines.sock');
+  const at = folder(t);
+  const socket = join(at, 'lines.sock');
   const rupor = await withPhp(t, ['--php-workers', '2', '--php-lines', 'tcp://127.0.0.1:0', '--php-lines', `unix://${socket}`]);
   const [, port] = await rupor.waitFor(/lines for handlers on tcp:\/\/127\.0\.0\.1:(\d+)/);
   const listener = await open(t, rupor, '/?user=anna&channel=lines');
@@ -212,9 +211,8 @@ test('a timer ticks', async (t) => {
 });
 
 test('SIGHUP reads the handlers again, and no connection and no message is lost', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const script = join(folder, 'handlers.php');
+  const at = folder(t);
+  const script = join(at, 'handlers.php');
   const version = (n) => `<?php require '${repository('clients/php/rupor.php')}';
     (new Rupor\\Worker)->onMessage(fn ($connection, $message) => $connection->send("$message by ${n}"))->run();`;
   writeFileSync(script, version(0));
@@ -240,13 +238,12 @@ test('SIGHUP reads the handlers again, and no connection and no message is lost'
 });
 
 test('saved code runs, and no connection notices', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const script = join(folder, 'handlers.php');
+  const at = folder(t);
+  const script = join(at, 'handlers.php');
   writeFileSync(script, `<?php require '${repository('clients/php/rupor.php')}'; require 'lib/answer.php';
     (new Rupor\\Worker)->onMessage(fn ($connection, $message) => $connection->send(answer($message)))->run();`);
-  mkdirSync(join(folder, 'lib'));
-  const save = (word) => writeFileSync(join(folder, 'lib/answer.php'), `<?php function answer($message) { return "${word} $message"; }`);
+  mkdirSync(join(at, 'lib'));
+  const save = (word) => writeFileSync(join(at, 'lib/answer.php'), `<?php function answer($message) { return "${word} $message"; }`);
   save('old');
   const rupor = await withPhp(t, [], { script });
   const anna = await open(t, rupor);
@@ -289,9 +286,8 @@ test('a connection can be closed when its event failed', async (t) => {
 });
 
 test('handlers that cannot run are named with the fix', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const wrong = join(folder, 'wrong.php');
+  const at = folder(t);
+  const wrong = join(at, 'wrong.php');
   writeFileSync(wrong, '<?php this is no PHP');
   const broken = await withPhp(t, [], { script: wrong });
   await broken.waitFor(/Parse error.*\n(.*\n)*.*the PHP worker ended before it was ready\. Fix:/);
@@ -302,9 +298,8 @@ test('handlers that cannot run are named with the fix', async (t) => {
 });
 
 test('while no process starts, who needs one is told at once; mended handlers go on with who stayed', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const script = join(folder, 'handlers.php');
+  const at = folder(t);
+  const script = join(at, 'handlers.php');
   const broken = '<?php this is no PHP';
   const whole = `<?php require '${repository('clients/php/rupor.php')}'; $opened = 0;
     (new Rupor\\Worker)->onOpen(function () use (&$opened) { $opened++; })
@@ -348,6 +343,16 @@ test('while no process starts, who needs one is told at once; mended handlers go
   // It and the two that were closed are told of once each, to a process that had not had them.
   assert.equal(await ask(stays, 'there?'), '3 opened');
   await rupor.waitFor(/takes events again/);
+});
+
+test('a worker that failed at the end is not said to take events again', async (t) => {
+  const script = join(folder(t), 'handlers.php');
+  writeFileSync(script, '<?php this is no PHP');
+  const rupor = await withPhp(t, ['--drain', '100ms', '--php-watch=false'], { script });
+  await rupor.waitFor(/5 PHP processes in a row ended before they handled one event/);
+  rupor.child.kill('SIGTERM');
+  assert.equal((await inTime(rupor.exited, 'the end')).code, 0);
+  assert.doesNotMatch(rupor.output, /takes events again/);
 });
 
 test('processes end with the gateway', async (t) => {

@@ -167,6 +167,34 @@ test('a close is told again when it was not heard', async (t) => {
   assert.equal(await count(rupor, 'failed'), 0);
 });
 
+test('a close that is never heard is told four times, then given up and counted', { timeout: 60_000 }, async (t) => {
+  let last;
+  const gaveUp = new Promise((resolve) => (last = resolve));
+  const { address, events } = await webhook(t, ({ event }) => {
+    if (event !== 'close') return [send('fine')];
+    if (events.filter((told) => told.event === 'close').length === 4) last();
+    return [503, 'not now'];
+  });
+  const rupor = await withHook(t, `http://${address}/`, ['--webhook-events', 'close', '--webhook-events', 'message']);
+  const gone = await open(t, rupor);
+  gone.ws.close(4000, 'done');
+  // What is told again holds up nobody else.
+  const stays = await open(t, rupor);
+  stays.ws.send('x');
+  assert.deepEqual(await stays.messages(1), ['fine']);
+  for (const seconds of [1, 5, 25]) await rupor.waitFor(new RegExp(`told the webhook again in ${seconds} s: .*503`));
+  assert.equal(await count(rupor, 'failed'), 0);
+  await gaveUp;
+  await eventually(() => count(rupor, 'failed'), (failed) => failed === 1, 'it to be counted');
+  await rupor.waitFor(/event="close".*an event failed and is not tried again|an event failed and is not tried again.*close/);
+  const closes = events.filter(({ event }) => event === 'close');
+  assert.equal(closes.length, 4);
+  for (const close of closes) assert.deepEqual(close, closes[0]);
+  assert.equal(await count(rupor, 'handled'), 1);
+  stays.ws.send('y');
+  assert.deepEqual(await stays.messages(2), ['fine', 'fine']);
+});
+
 test('https is checked against the roots of the system', async (t) => {
   const { cert, key } = await certificate(folder(t), 'webhook');
   const server = createSecureServer({ cert: readFileSync(cert), key: readFileSync(key) });

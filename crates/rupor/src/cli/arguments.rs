@@ -132,7 +132,7 @@ fn flag(mode: Mode, definition: &'static Definition) -> Arg {
     let variable = definition.variable();
     let argument = Arg::new(definition.key)
         .long(definition.flag_name())
-        .aliases(definition.alias().map(|key| key.replace(['.', '_'], "-")))
+        .visible_aliases(definition.alias().map(options::Alias::flag_name))
         .value_name(definition.form)
         .help(format!(
             "{} [env: {variable}] [default: {default}]",

@@ -26,6 +26,7 @@ mod url;
 mod warnings;
 
 use crate::config::{Config, ConfigError, Mode, load};
+use crate::outlet::launcher;
 use clap::ArgMatches;
 use passed::PassedSockets;
 use std::fmt;
@@ -38,6 +39,13 @@ const EXIT_USAGE: u8 = 2;
 
 /// Runs the program and says how it ended.
 pub(crate) fn run() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments
+        .next()
+        .is_some_and(|first| first == launcher::ARGUMENT)
+    {
+        return launcher::become_program(arguments);
+    }
     let named = std::env::var_os("RUPOR_CONFIG").is_some_and(|name| !name.is_empty());
     let file_is_there = named || Path::new(load::DEFAULT_FILE).exists();
     let (arguments, completed) =

@@ -47,7 +47,11 @@ pub(crate) fn file(named: Option<&Path>) -> Option<PathBuf> {
 /// Environment variables that look like a slip: `RUPOR_LISEN`, with what was probably meant. Others that begin with
 /// `RUPOR_` are left alone: container platforms make such names of their own.
 pub(crate) fn misspelt(names: impl Iterator<Item = String>) -> Vec<(String, String)> {
-    let known: Vec<String> = options::all().map(options::Definition::variable).collect();
+    let called = |option: &'static options::Definition| {
+        let alias = option.alias().map(options::Alias::variable);
+        std::iter::once(option.variable()).chain(alias)
+    };
+    let known: Vec<String> = options::all().flat_map(called).collect();
     let meant = |name: &String| {
         if known.contains(name) {
             return None;

@@ -34,6 +34,13 @@ pub(crate) struct Field {
     pub(crate) help: &'static str,
 }
 
+impl Field {
+    /// Whether it is meant by `name`: its key, or the one that users of RoadRunner know.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        self.key == name || (self.key == "workers" && name == "num_workers")
+    }
+}
+
 /// What holds when nobody says anything.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Default {
@@ -80,20 +87,22 @@ impl Definition {
 
     /// The flag without its dashes.
     pub(crate) fn flag_name(&self) -> String {
-        let key = self.key.strip_prefix("limits.").unwrap_or(self.key);
-        let key = key.strip_suffix(".script").unwrap_or(key);
-        key.replace(['.', '_'], "-")
+        flag_name(self.key)
     }
 
     /// `tls.cert` → `RUPOR_TLS_CERT`.
     pub(crate) fn variable(&self) -> String {
-        let name = self.flag_name().replace('-', "_").to_ascii_uppercase();
-        format!("RUPOR_{name}")
+        variable(self.key)
     }
 
-    /// Another key for it in the file, with `-` for dots and underscores its flag: the one that users of RoadRunner know.
-    pub(crate) fn alias(&self) -> Option<&'static str> {
-        (self.key == "php.workers").then_some("php.num_workers")
+    /// Another key that says the same, with a flag and a variable of its own.
+    pub(crate) fn alias(&self) -> Option<Alias> {
+        match self.key {
+            // As users of RoadRunner know it.
+            "php.workers" => Some(Alias("php.num_workers")),
+            "php.watch" => Some(Alias("watch")),
+            _ => None,
+        }
     }
 
     /// The default for `mode` as text; `None`: nothing.
@@ -107,6 +116,33 @@ impl Definition {
         };
         (!text.is_empty()).then(|| text.to_owned())
     }
+}
+
+/// Another key of an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Alias(pub(crate) &'static str);
+
+impl Alias {
+    /// As of [`Definition::flag_name`].
+    pub(crate) fn flag_name(self) -> String {
+        flag_name(self.0)
+    }
+
+    /// As of [`Definition::variable`].
+    pub(crate) fn variable(self) -> String {
+        variable(self.0)
+    }
+}
+
+fn flag_name(key: &str) -> String {
+    let key = key.strip_prefix("limits.").unwrap_or(key);
+    let key = key.strip_suffix(".script").unwrap_or(key);
+    key.replace(['.', '_'], "-")
+}
+
+fn variable(key: &str) -> String {
+    let name = flag_name(key).replace('-', "_").to_ascii_uppercase();
+    format!("RUPOR_{name}")
 }
 
 /// Every option but the limits, in the order of the reference.
@@ -245,7 +281,7 @@ const APPLICATION_FIELDS: &[Field] = &[
     Field {
         key: "workers",
         shape: Shape::Number,
-        help: "with `php`: processes of its own",
+        help: "with `php`: processes of its own; `num_workers` says the same",
     },
     Field {
         key: "key",

@@ -74,9 +74,7 @@ fn processes(values: &Values<'_>) -> Result<PhpConfig, ConfigError> {
             })?
             .unwrap_or(longest),
         max_worker_memory: values
-            .optional("php.max_worker_memory", |text| {
-                parse::bytes(text, 0, NUMBER_MAX)
-            })?
+            .optional("php.max_worker_memory", worker_memory)?
             .unwrap_or(0),
         failed_event: values
             .optional("php.failed_event", failed_event)?
@@ -85,6 +83,22 @@ fn processes(values: &Values<'_>) -> Result<PhpConfig, ConfigError> {
         bytes_max: values.limit("limits.php_queue_bytes_max")?,
         files: &[],
     })
+}
+
+/// No PHP is smaller than this, so that a smaller number is one of megabytes.
+const WORKER_MEMORY_MIN: u64 = 1 << 20;
+
+fn worker_memory(text: &str) -> Result<u64, Problem> {
+    match parse::bytes(text, 0, NUMBER_MAX)? {
+        0 => Ok(0),
+        bytes if bytes >= WORKER_MEMORY_MIN => Ok(bytes),
+        bytes => Err(Problem::new(
+            format!("no PHP process has so little memory: {bytes} bytes"),
+            format!(
+                "write a unit: {bytes}MiB is what RoadRunner means by {bytes}; or 0 for no limit"
+            ),
+        )),
+    }
 }
 
 /// A file with handlers.
@@ -204,7 +218,7 @@ static OPTIONS: &[Definition] = &[
         Shape::Number,
         "BYTES",
         Default::Value("0"),
-        "A process with more resident memory is replaced by a new one. 0: never",
+        "A process with more resident memory is replaced by a new one: `128MiB`. 0: never",
     ),
     option(
         HANDLERS,
@@ -289,6 +303,58 @@ mod tests {
     }
 
     #[test]
+    fn workers_may_be_called_as_in_roadrunner_in_the_environment() {
+        let read = |set: &[(&str, &str)]| {
+            let variable = |name: &str| {
+                let found = set.iter().find(|(of, _)| *of == name);
+                found.map(|(_, value)| value.into())
+            };
+            source::from_environment(Mode::Serve, &variable)
+                .map(|layer| {
+                    Values::new(&layer)
+                        .located("php.workers")
+                        .unwrap()
+                        .text
+                        .clone()
+                })
+                .map_err(|error| error.to_string())
+        };
+        let (ours, theirs) = (("RUPOR_PHP_WORKERS", "2"), ("RUPOR_PHP_NUM_WORKERS", "3"));
+        assert_eq!(read(&[ours]).unwrap(), "2");
+        assert_eq!(read(&[theirs]).unwrap(), "3");
+        assert_eq!(read(&[("RUPOR_PHP_WORKERS", ""), theirs]).unwrap(), "3");
+        let error = read(&[ours, theirs]).unwrap_err();
+        assert!(
+            error.contains("are the same") && error.contains("leave one"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn workers_may_be_called_as_in_roadrunner_in_a_rule() {
+        let rule = "[[application]]\npath = \"/a\"\nname = \"php\"\nnum_workers = 3";
+        let layer = source::of_text(Mode::Serve, rule).unwrap();
+        let values = Values::new(&layer);
+        let table = values.tables("application").first().unwrap();
+        assert_eq!(table.field("workers").unwrap().text, "3");
+        let twice = source::of_text(Mode::Serve, &format!("{rule}\nworkers = 3"));
+        let error = twice.err().unwrap().to_string();
+        assert!(
+            error.contains("are the same") && error.contains("rupor.toml:5"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn watch_alone_is_a_name_too() {
+        let layer = source::of_text(Mode::Serve, "watch = true").unwrap();
+        assert_eq!(
+            Values::new(&layer).located("php.watch").unwrap().text,
+            "true"
+        );
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_its_fix() {
         for (line, problem, fix) in [
             ("script = \"/nowhere.php\"", "cannot be read", "--php FILE"),
@@ -297,6 +363,7 @@ mod tests {
             ("num_workers = 0", "0 is out of range", "from 1 to 1024"),
             ("key = \"room\"", "room", "connection"),
             ("exec_ttl = \"1ms\"", "1ms", "from 1s"),
+            ("max_worker_memory = 128", "so little memory", "128MiB"),
         ] {
             let error = loaded(&format!("[php]\n{line}")).unwrap_err();
             assert!(error.contains(problem) && error.contains(fix), "{error}");

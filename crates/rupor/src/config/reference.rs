@@ -218,13 +218,20 @@ fn describe(page: &mut String, definition: &Definition) {
         Shape::Secret => "none: other users can read a command line".to_owned(),
         _ => format!("`{} {form}`", definition.flag()),
     };
+    let alias = definition
+        .alias()
+        .map_or_else(<(String, String)>::default, |alias| {
+            let (flag, variable) = (alias.flag_name(), alias.variable());
+            (format!(", or `--{flag}`"), format!(", or `{variable}`"))
+        });
     let modes: Vec<&str> = arguments::SERVING
         .iter()
         .filter(|(_, mode)| definition.modes.contains(mode))
         .map(|(name, _)| *name)
         .collect();
-    writeln!(page, "- flag: {flag}").unwrap();
-    writeln!(page, "- environment: `{}`", definition.variable()).unwrap();
+    writeln!(page, "- flag: {flag}{}", alias.0).unwrap();
+    let variable = definition.variable();
+    writeln!(page, "- environment: `{variable}`{}", alias.1).unwrap();
     writeln!(page, "- default: {}", defaults(definition)).unwrap();
     writeln!(page, "- commands: {}", modes.join(", ")).unwrap();
     if let Shape::Tables(fields) = definition.shape {

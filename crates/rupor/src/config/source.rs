@@ -73,9 +73,17 @@ pub(crate) fn from_environment(
 ) -> Result<Layer, ConfigError> {
     let mut layer = Layer::default();
     for definition in options::all().filter(|definition| definition.modes.contains(&mode)) {
-        let name = definition.variable();
-        let Some(value) = variable(&name).filter(|value| !value.is_empty()) else {
-            continue;
+        let read = |name: String| {
+            let value = variable(&name).filter(|value| !value.is_empty())?;
+            Some((name, value))
+        };
+        let alias = definition.alias().and_then(|alias| read(alias.variable()));
+        let (name, value) = match (read(definition.variable()), alias) {
+            (Some((name, _)), Some((other, _))) => {
+                return Err(said_twice(&name, &other).at(&Origin::Environment(other)));
+            }
+            (None, None) => continue,
+            (Some(said), None) | (None, Some(said)) => said,
         };
         let origin = Origin::Environment(name);
         let text = value.into_string().map_err(|_| {
@@ -157,6 +165,11 @@ pub(crate) fn of_text(mode: Mode, text: &str) -> Result<Layer, ConfigError> {
     Ok(layer)
 }
 
+fn said_twice(one: &str, other: &str) -> Problem {
+    let what = format!("`{one}` and `{other}` are the same");
+    Problem::new(what, "leave one of them out")
+}
+
 fn split(text: &str, origin: &Origin, separator: char) -> Vec<Located> {
     text.split(|character: char| character.is_whitespace() || character == separator)
         .filter(|item| !item.is_empty())
@@ -178,7 +191,7 @@ fn table_from_text(entry: &Located, fields: &'static [Field]) -> Result<Table, C
     for part in entry.text.split(',') {
         let known = part.split_once('=').and_then(|(key, text)| {
             let key = key.trim();
-            let field = fields.iter().find(|field| field.key == key)?;
+            let field = fields.iter().find(|field| field.is_called(key))?;
             Some((field, text))
         });
         let Some((field, text)) = known else {
@@ -270,14 +283,13 @@ impl File<'_> {
             let key = format!("{prefix}{}", name.get_ref());
             let offset = name.span().start;
             let is_named = |definition: &&Definition| {
-                definition.key == key || definition.alias() == Some(&*key)
+                definition.key == key || definition.alias().is_some_and(|alias| alias.0 == key)
             };
             if let Some(definition) = options::all().find(is_named) {
                 let value = self.value(definition, offset, value)?;
                 if layer.0.insert(definition.key, value).is_some() {
-                    let other = definition.alias().unwrap_or_default();
-                    let what = format!("`{}` and `{other}` are the same", definition.key);
-                    let problem = Problem::new(what, "leave one of them out");
+                    let other = definition.alias().map_or("", |alias| alias.0);
+                    let problem = said_twice(definition.key, other);
                     return Err(problem.at(&self.origin(&key, offset)));
                 }
                 continue;
@@ -351,10 +363,7 @@ impl File<'_> {
         for (name, value) in table {
             let offset = name.span().start;
             let full = format!("{key}.{}", name.get_ref());
-            let Some(field) = fields
-                .iter()
-                .find(|field| field.key == name.get_ref().as_ref())
-            else {
+            let Some(field) = fields.iter().find(|field| field.is_called(name.get_ref())) else {
                 let known: Vec<String> = fields
                     .iter()
                     .map(|field| format!("{key}.{}", field.key))
@@ -362,7 +371,10 @@ impl File<'_> {
                 return Err(self.unknown(full, offset, known.iter().map(String::as_str)));
             };
             let texts = self.texts(&full, field.shape, offset, value)?;
-            read.fields.insert(field.key, texts);
+            if read.fields.insert(field.key, texts).is_some() {
+                let problem = said_twice(field.key, name.get_ref());
+                return Err(problem.at(&self.origin(&full, offset)));
+            }
         }
         Ok(read)
     }

@@ -24,6 +24,7 @@ mod routes;
 pub(crate) use calls::{Calls, Counts as CallCounts, Running as CallsRunning};
 pub(crate) use chat::Chat;
 pub(crate) use echo::Echo;
+pub(crate) use php::launcher;
 pub(crate) use php::{Counts as PhpCounts, Php, Running as PhpRunning};
 pub(crate) use routes::Routes;
 

@@ -11,6 +11,7 @@
 mod breaker;
 mod carry_out;
 mod files;
+pub(crate) mod launcher;
 mod lines;
 mod process;
 mod queue;

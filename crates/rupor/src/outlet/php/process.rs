@@ -1,5 +1,6 @@
 //! A worker process: how it is started, and where what it prints goes.
 
+use super::launcher;
 use crate::config::PhpConfig;
 use crate::log;
 use std::io;
@@ -30,11 +31,11 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts worker `number`. It is killed when this is dropped.
+    /// Starts worker `number`. It is killed when this is dropped, and on Linux also when the program is ([`launcher`]).
     pub(super) fn start(config: &PhpConfig, script: &Path, number: usize) -> io::Result<Self> {
         let (ours, theirs) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
-        let mut child = Command::new("/bin/sh")
+        let mut child = Command::from(launcher::command("/bin/sh"))
             .args(["-c", SHELL, "rupor"])
             .arg(&config.binary)
             .arg(script)

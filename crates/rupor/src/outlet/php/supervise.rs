@@ -99,7 +99,11 @@ impl Supervisor {
         }
     }
 
+    /// What failed is forgotten, unless this is the end, when no process comes that could take events.
     fn begin_anew(&self, worker: &Worker, breaker: &mut Breaker) {
+        if self.order.borrow().stop {
+            return;
+        }
         breaker.reset();
         self.php.close_breaker(worker, self.number);
     }
