@@ -1,14 +1,13 @@
 // What the article promises: a page listens, a few lines of PHP reach its user.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { line } from './support/lines.mjs';
 import { Listener } from './support/listener.mjs';
-import { demo, repository, run } from './support/program.mjs';
+import { demo, folder, repository, run } from './support/program.mjs';
 
 /** Runs PHP code given as text; it must end well and say nothing but its output. */
 async function php(code) {
@@ -20,13 +19,6 @@ async function php(code) {
 /** PHP that sends one array as a line and ends without reading. */
 const sends = (address, fields) =>
   `fwrite(stream_socket_client('${address}'), json_encode(${fields}) . "\\n");`;
-
-/** A folder that goes with the test. */
-function folder(t) {
-  const path = mkdtempSync(join(tmpdir(), 'rupor-'));
-  t.after(() => rmSync(path, { recursive: true, force: true }));
-  return path;
-}
 
 test('the files of the article work unchanged, on the ports they name', async (t) => {
   const inside = [repository('e2e/support/own-network'), 'node', repository('e2e/support/article.mjs')];

@@ -8,12 +8,11 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { folder } from './support/certificate.mjs';
 import { block } from './support/document.mjs';
 import { line } from './support/lines.mjs';
 import { Listener, refusal } from './support/listener.mjs';
 import { counted } from './support/metrics.mjs';
-import { eventually, inTime, start } from './support/program.mjs';
+import { eventually, folder, inTime, start } from './support/program.mjs';
 import { serve as serveWith } from './support/serve.mjs';
 
 const KEY = randomBytes(32).toString('hex');

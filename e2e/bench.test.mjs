@@ -1,20 +1,19 @@
 // `bench/run.py`, which compares rupor with other servers, as far as it goes without them: nothing is built.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { binary, repository, run } from './support/program.mjs';
+import { binary, folder, repository, run } from './support/program.mjs';
 
 // Server and generator get a core each.
 const tooFew = availableParallelism() < 2 && 'there is one core';
 
 test('bench/run.py measures rupor and writes its page around what stands there', { skip: tooFew }, async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const [page, results] = [join(folder, 'page.md'), join(folder, 'results.json')];
+  const place = folder(t);
+  const [page, results] = [join(place, 'page.md'), join(place, 'results.json')];
   writeFileSync(page, '# Performance\n\nBy hand.\n');
   const files = ['--page', page, '--results', results];
   const tiny = ['--no-build', '--peers', 'rupor', '--seconds', '0.2', '--warmup', '0', '--repeats', '1'];

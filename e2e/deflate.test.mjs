@@ -4,15 +4,14 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { line, lines } from './support/lines.mjs';
 import { Listener } from './support/listener.mjs';
 import { counted, metrics } from './support/metrics.mjs';
-import { eventually, inTime, repository, start } from './support/program.mjs';
+import { eventually, folder, inTime, repository, start } from './support/program.mjs';
 import { Tap } from './support/tap.mjs';
 
 const API_KEY = 'an-api-key-of-more-than-32-characters-for-this-test';
@@ -31,15 +30,14 @@ const DEFAULTS = '[deflate]\nenabled = true\n';
 
 /** `rupor serve` with an echo, a channel for everybody and no limits on rates. */
 async function serve(t, deflate, { workers = 1, limit = MIB } = {}) {
-  const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  writeFileSync(join(folder, 'api.key'), API_KEY);
-  const file = join(folder, 'rupor.toml');
+  const place = folder(t);
+  writeFileSync(join(place, 'api.key'), API_KEY);
+  const file = join(place, 'rupor.toml');
   writeFileSync(file, `
 auth = "none"
 listen = ["127.0.0.1:0"]
 inlet = ["tcp://127.0.0.1:0"]
-api_key_file = "${folder}/api.key"
+api_key_file = "${place}/api.key"
 workers = ${workers}
 
 [[channel]]

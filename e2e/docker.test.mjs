@@ -5,8 +5,8 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { certificate, folder } from './support/certificate.mjs';
-import { binary, freePort, repository, run, start } from './support/program.mjs';
+import { certificate } from './support/certificate.mjs';
+import { binary, folder, freePort, repository, run, start } from './support/program.mjs';
 
 const DOCKERFILE = readFileSync(repository('Dockerfile'), 'utf8');
 

@@ -7,10 +7,10 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { certificate, folder } from './support/certificate.mjs';
+import { certificate } from './support/certificate.mjs';
 import { MariaDb } from './support/mariadb.mjs';
 import { Postgres } from './support/postgres.mjs';
-import { binary, eventually, freePort, repository, run, start } from './support/program.mjs';
+import { binary, eventually, folder, freePort, repository, run, start } from './support/program.mjs';
 
 const NGINX = '/usr/sbin/nginx';
 const KEY = 'c4f1e09a7b3d58264e9f10b2a6d7c835f0e1d2c3b4a59687';

@@ -1,15 +1,14 @@
 // Handlers in php-fpm: the real one of the system, with a pool and a socket of this test.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { fpm } from './support/fpm.mjs';
 import { ask, open, refusal } from './support/listener.mjs';
 import { counted, value } from './support/metrics.mjs';
-import { demo, inTime, repository } from './support/program.mjs';
+import { demo, folder, inTime, repository } from './support/program.mjs';
 
 const SCRIPT = repository('e2e/support/fpm.php');
 
@@ -21,9 +20,8 @@ async function withFpm(t, flags = [], { script = SCRIPT, ...options } = {}) {
 
 test('the script of docs/howto/php-fpm.md is a chat', async (t) => {
   const [, code] = /```php\n(.*?)```/s.exec(readFileSync(repository('docs/howto/php-fpm.md'), 'utf8'));
-  const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const script = join(folder, 'ws.php');
+  const place = folder(t);
+  const script = join(place, 'ws.php');
   writeFileSync(script, code);
   const rupor = await withFpm(t, [], { script });
   const anna = await open(t, rupor);

@@ -8,10 +8,10 @@ import { test } from 'node:test';
 
 import { Receiver, Sender } from 'ws';
 
-import { certificate, folder } from './support/certificate.mjs';
+import { certificate } from './support/certificate.mjs';
 import { line } from './support/lines.mjs';
 import { counted } from './support/metrics.mjs';
-import { demo, eventually, inTime, run } from './support/program.mjs';
+import { demo, eventually, folder, inTime, run } from './support/program.mjs';
 
 /** The demo with a certificate. */
 async function secure(t, flags = []) {

@@ -6,10 +6,9 @@ import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { folder } from './support/certificate.mjs';
 import { open } from './support/listener.mjs';
 import { counted, metrics } from './support/metrics.mjs';
-import { demo, eventually, repository } from './support/program.mjs';
+import { demo, eventually, folder, repository } from './support/program.mjs';
 
 const HANDLERS = repository('e2e/support/handlers.php');
 /** Events that a process has without having said that they are handled: as many may be lost when it is killed. */

@@ -7,11 +7,10 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { folder } from './support/certificate.mjs';
 import { fpm } from './support/fpm.mjs';
 import { ask, open, refusal } from './support/listener.mjs';
 import { counted, metrics } from './support/metrics.mjs';
-import { eventually, inTime, repository, run, start } from './support/program.mjs';
+import { eventually, folder, inTime, repository, run, start } from './support/program.mjs';
 
 const API_KEY = 'an-api-key-of-more-than-32-characters-for-this-test';
 const BINARY = process.env.RUPOR_BIN ?? repository('target/release/rupor');

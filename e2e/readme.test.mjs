@@ -3,15 +3,14 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { blocks } from './support/document.mjs';
 import { line } from './support/lines.mjs';
 import { Listener } from './support/listener.mjs';
-import { binary, demo, repository, run, start } from './support/program.mjs';
+import { binary, demo, folder, repository, run, start } from './support/program.mjs';
 
 /** Each README, and what its handlers answer to `hi`. */
 const READMES = [['README.md', 'you said hi'], ['README.ru.md', 'вы сказали: hi']];
@@ -37,9 +36,8 @@ for (const [path] of READMES) test(`${path}: the page, and each command that sen
 });
 
 for (const [path, answer] of READMES) test(`${path}: the handlers answer`, async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const script = join(folder, 'handlers.php');
+  const place = folder(t);
+  const script = join(place, 'handlers.php');
   const [handlers] = blocks(path, 'run: handlers');
   writeFileSync(script, handlers.replace('clients/php', repository('clients/php')));
   const rupor = await demo(t, ['--php', script]);
@@ -66,17 +64,16 @@ test('the commands that the demo prints work as they are printed', async (t) => 
 });
 
 for (const [path] of READMES) test(`${path}: a token made by the PHP that is shown is believed`, async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const place = folder(t);
   const key = randomBytes(32).toString('hex');
-  writeFileSync(join(folder, 'jwt.key'), key);
+  writeFileSync(join(place, 'jwt.key'), key);
   const [php] = blocks(path, 'run: token');
   const made = await run('php', ['-r', `$user = 'ann'; $key = '${key}'; ${php} echo $token;`]);
   assert.equal(made.stderr, '');
 
   const rupor = start(t, [
     'serve', '--listen', '127.0.0.1:0', '--inlet', 'tcp://127.0.0.1:0',
-    '--jwt', `algorithm=HS256,key_file=${folder}/jwt.key`,
+    '--jwt', `algorithm=HS256,key_file=${place}/jwt.key`,
   ]);
   const [, browsers] = await rupor.waitFor(/ws:\/\/(127\.0\.0\.1:\d+)/);
   const [, inlet] = await rupor.waitFor(/tcp:\/\/(127\.0\.0\.1:\d+)/);
@@ -89,17 +86,16 @@ for (const [path] of READMES) test(`${path}: a token made by the PHP that is sho
 
 test('the configuration is one that rupor takes', async (t) => {
   const [configuration] = blocks('README.md', 'run: configuration');
-  const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const place = folder(t);
   // Its files must be there to be checked.
-  const file = join(folder, 'rupor.toml');
-  writeFileSync(file, configuration.replaceAll('/etc/rupor/', `${folder}/`));
+  const file = join(place, 'rupor.toml');
+  writeFileSync(file, configuration.replaceAll('/etc/rupor/', `${place}/`));
   for (const name of ['api.key', 'jwt.key']) {
-    writeFileSync(join(folder, name), randomBytes(32).toString('hex'));
+    writeFileSync(join(place, name), randomBytes(32).toString('hex'));
   }
   const made = await run('openssl', [
     'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
-    '-subj', '/CN=example.org', '-out', join(folder, 'cert.pem'), '-keyout', join(folder, 'key.pem'),
+    '-subj', '/CN=example.org', '-out', join(place, 'cert.pem'), '-keyout', join(place, 'key.pem'),
   ]);
   assert.equal(made.code, 0, made.stderr);
   const { code, stdout, stderr } = await run(binary, ['check', '--config', file]);

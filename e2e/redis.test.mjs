@@ -3,10 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { folder } from './support/certificate.mjs';
 import { Listener } from './support/listener.mjs';
 import { counted, metrics } from './support/metrics.mjs';
-import { demo, eventually, freePort, run, start } from './support/program.mjs';
+import { demo, eventually, folder, freePort, run, start } from './support/program.mjs';
 
 const PASSWORD = 'hush-hush-4711';
 

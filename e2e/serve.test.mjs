@@ -2,14 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { line } from './support/lines.mjs';
 import { Listener, refusal } from './support/listener.mjs';
-import { start } from './support/program.mjs';
+import { folder, start } from './support/program.mjs';
 
 const SECRET = 'a secret of more than thirty-two bytes, only for this test';
 const API_KEY = 'an-api-key-of-more-than-32-characters-for-this-test';
@@ -26,21 +25,20 @@ const ann = () => token({ sub: 'ann', exp: soon() });
 
 /** Starts `rupor serve` with a configuration file of its own. */
 async function serve(t, more = '') {
-  const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  writeFileSync(join(folder, 'jwt.key'), SECRET);
-  writeFileSync(join(folder, 'api.key'), API_KEY);
-  const file = join(folder, 'rupor.toml');
+  const place = folder(t);
+  writeFileSync(join(place, 'jwt.key'), SECRET);
+  writeFileSync(join(place, 'api.key'), API_KEY);
+  const file = join(place, 'rupor.toml');
   writeFileSync(file, `
 listen = ["127.0.0.1:0"]
 inlet = ["tcp://127.0.0.1:0"]
 origin = ["https://example.org"]
-api_key_file = "${folder}/api.key"
+api_key_file = "${place}/api.key"
 ${more}
 
 [[jwt]]
 algorithm = "HS256"
-key_file = "${folder}/jwt.key"
+key_file = "${place}/jwt.key"
 
 [[channel]]
 name = "news"

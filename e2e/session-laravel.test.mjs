@@ -5,12 +5,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { folder } from './support/certificate.mjs';
 import { laravel } from './support/laravel.mjs';
 import { line } from './support/lines.mjs';
 import { Listener, refusal } from './support/listener.mjs';
 import { counted } from './support/metrics.mjs';
-import { freePort, inTime, repository, start } from './support/program.mjs';
+import { folder, freePort, inTime, repository, start } from './support/program.mjs';
 import { serve as serveWith } from './support/serve.mjs';
 
 const COOKIE = 'shop_session';

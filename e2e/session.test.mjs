@@ -6,11 +6,10 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { folder } from './support/certificate.mjs';
 import { line } from './support/lines.mjs';
 import { Listener, refusal } from './support/listener.mjs';
 import { counted, metrics } from './support/metrics.mjs';
-import { binary, eventually, freePort, inTime, repository, run, start } from './support/program.mjs';
+import { binary, eventually, folder, freePort, inTime, repository, run, start } from './support/program.mjs';
 import { serve as serveWith } from './support/serve.mjs';
 
 const ORIGIN = 'https://example.org';

@@ -1,19 +1,16 @@
 // The program from a shell: publish, connect, errors at the start; and other people's clients.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { Listener } from './support/listener.mjs';
-import { binary, demo, inTime, repository, run, start } from './support/program.mjs';
+import { binary, demo, folder, inTime, repository, run, start } from './support/program.mjs';
 
 test('rupor publish reaches the user over TCP and over a Unix socket', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const path = join(folder, 'rupor.sock');
+  const place = folder(t);
+  const path = join(place, 'rupor.sock');
   const rupor = await demo(t, ['--inlet', `unix://${path}`]);
   const tester = await Listener.open(t, `ws://${rupor.browsers}/?user=tester01`);
   for (const [inlet, text] of [[`tcp://${rupor.inlet}`, 'by TCP'], [`unix://${path}`, 'by Unix socket']]) {

@@ -1,15 +1,14 @@
 // Browsers that stop reading, beside others that go on: what each rule for slow readers leaves them.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { lines } from './support/lines.mjs';
 import { Listener } from './support/listener.mjs';
 import { counted, metrics } from './support/metrics.mjs';
-import { eventually, inTime, start } from './support/program.mjs';
+import { eventually, folder, inTime, start } from './support/program.mjs';
 
 const API_KEY = 'an-api-key-of-more-than-32-characters-for-this-test';
 const POLICIES = ['disconnect', 'drop-newest', 'drop-oldest', 'latest'];
@@ -23,16 +22,15 @@ const AT_ONCE = 4;
 
 /** `rupor serve` with a channel for each policy, named after it. */
 async function serve(t) {
-  const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  writeFileSync(join(folder, 'api.key'), API_KEY);
+  const place = folder(t);
+  writeFileSync(join(place, 'api.key'), API_KEY);
   const rules = POLICIES.map((slow) => `[[channel]]\nname = "${slow}"\nsubscribe = "anyone"\nslow = "${slow}"\n`);
-  const file = join(folder, 'rupor.toml');
+  const file = join(place, 'rupor.toml');
   writeFileSync(file, `
 auth = "none"
 listen = ["127.0.0.1:0"]
 inlet = ["tcp://127.0.0.1:0"]
-api_key_file = "${folder}/api.key"
+api_key_file = "${place}/api.key"
 
 [limits]
 backlog_stall_ms = 60000

@@ -5,9 +5,8 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { folder } from './support/certificate.mjs';
 import { Listener } from './support/listener.mjs';
-import { binary, freePort, repository, run, start } from './support/program.mjs';
+import { binary, folder, freePort, repository, run, start } from './support/program.mjs';
 
 const unit = (name) => readFileSync(repository(`packaging/${name}`), 'utf8');
 

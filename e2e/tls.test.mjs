@@ -5,10 +5,10 @@ import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { connect } from 'node:tls';
 
-import { certificate, folder } from './support/certificate.mjs';
+import { certificate } from './support/certificate.mjs';
 import { line } from './support/lines.mjs';
 import { Listener } from './support/listener.mjs';
-import { binary, demo, inTime, run, start } from './support/program.mjs';
+import { binary, demo, folder, inTime, run, start } from './support/program.mjs';
 
 /** The name in the certificate that the server shows to a new connection. */
 function shownName(rupor) {

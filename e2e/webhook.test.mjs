@@ -9,10 +9,10 @@ import { createServer as createSecureServer } from 'node:https';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { certificate, folder } from './support/certificate.mjs';
+import { certificate } from './support/certificate.mjs';
 import { open, refusal } from './support/listener.mjs';
 import { value } from './support/metrics.mjs';
-import { demo, eventually, inTime, repository, start } from './support/program.mjs';
+import { demo, eventually, folder, inTime, repository, start } from './support/program.mjs';
 
 const KEY = 'a-key-of-at-least-32-bytes-for-this-test';
 

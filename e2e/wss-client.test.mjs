@@ -11,9 +11,9 @@ import { test } from 'node:test';
 
 import { WebSocketServer } from 'ws';
 
-import { certificate, folder } from './support/certificate.mjs';
+import { certificate } from './support/certificate.mjs';
 import { asyncClient as program } from './support/clients.mjs';
-import { inTime, start } from './support/program.mjs';
+import { folder, inTime, start } from './support/program.mjs';
 
 /** Starts a server of node's on a free port and ends it with the test; the port. */
 async function listen(t, server) {

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { lines } from '../support/lines.mjs';
 import { demo, run } from '../support/program.mjs';
 import { browser, shows, texts } from './support/browser.mjs';
-import { ARRIVALS, certificate } from './support/pages.mjs';
+import { ARRIVALS, tls } from './support/pages.mjs';
 
 const open = browser();
 
@@ -234,7 +234,7 @@ test('the log is bounded, can be cleared, copied and exported', async (t) => {
 });
 
 test('it works over wss with a certificate that the user let in', async (t) => {
-  const rupor = await demo(t, await certificate(t));
+  const rupor = await demo(t, await tls(t));
   const page = await connected(t, `https://${rupor.browsers}`, { ignoreHTTPSErrors: true });
   await shows(page, 'url', `wss://${rupor.browsers}/echo`);
   await page.fill('#message', 'over TLS');
@@ -254,7 +254,7 @@ test('it works over wss with a certificate that the user let in', async (t) => {
 });
 
 test('the start page works over https too', async (t) => {
-  const rupor = await demo(t, await certificate(t));
+  const rupor = await demo(t, await tls(t));
   const page = await open(t, `https://${rupor.browsers}/`, { ignoreHTTPSErrors: true });
   await shows(page, 'listen-state', 'connected');
   await page.click('#send-button');

@@ -6,10 +6,10 @@ import { join as path } from 'node:path';
 import { test } from 'node:test';
 
 import { metrics } from '../support/metrics.mjs';
-import { demo, eventually, inTime } from '../support/program.mjs';
+import { demo, eventually, folder, inTime } from '../support/program.mjs';
 import { browser, shows, texts } from './support/browser.mjs';
 import { join, play, said, say, tank } from './support/examples.mjs';
-import { certificate, folder } from './support/pages.mjs';
+import { tls } from './support/pages.mjs';
 
 const open = browser();
 const has = (wanted) => (all) => all.includes(wanted);
@@ -70,7 +70,7 @@ test('handlers of one’s own, wss and a second gateway do not disturb them', as
     require getenv('LIBRARY');
     (new Rupor\\Worker())->onMessage(fn ($connection, $text) => $connection->send("you said $text"))->run();`);
   const env = { LIBRARY: new URL('../../clients/php/rupor.php', import.meta.url).pathname };
-  const rupor = await start(t, ['--php', script, '--php-workers', '2', ...(await certificate(t))], { env });
+  const rupor = await start(t, ['--php', script, '--php-workers', '2', ...(await tls(t))], { env });
   const other = await start(t);
   const page = await open(t, `https://${rupor.browsers}/demo/chat/`, { ignoreHTTPSErrors: true });
   await join(page, 'Anna');

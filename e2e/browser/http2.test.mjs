@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { certificate, folder } from '../support/certificate.mjs';
+import { certificate } from '../support/certificate.mjs';
 import { line } from '../support/lines.mjs';
 import { counted, metrics } from '../support/metrics.mjs';
-import { demo, inTime } from '../support/program.mjs';
+import { demo, folder, inTime } from '../support/program.mjs';
 import { browser } from './support/browser.mjs';
 
 const open = browser();

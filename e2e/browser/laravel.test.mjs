@@ -7,9 +7,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { laravel } from '../support/laravel.mjs';
-import { eventually, freePort, repository, run, start } from '../support/program.mjs';
+import { eventually, folder, freePort, repository, run, start } from '../support/program.mjs';
 import { browser } from './support/browser.mjs';
-import { folder } from './support/pages.mjs';
 
 const open = browser();
 

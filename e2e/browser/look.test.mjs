@@ -3,10 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { demo } from '../support/program.mjs';
+import { demo, folder } from '../support/program.mjs';
 import { browser, shows, texts } from './support/browser.mjs';
 import { join, say } from './support/examples.mjs';
-import { folder } from './support/pages.mjs';
 
 const open = browser();
 

@@ -7,9 +7,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { line } from '../support/lines.mjs';
-import { eventually, start } from '../support/program.mjs';
+import { eventually, folder, start } from '../support/program.mjs';
 import { browser } from './support/browser.mjs';
-import { folder } from './support/pages.mjs';
 
 const open = browser();
 

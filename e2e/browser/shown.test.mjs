@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
-import { demo, run } from '../support/program.mjs';
+import { demo, folder, run } from '../support/program.mjs';
 import { browser, shows, texts } from './support/browser.mjs';
-import { ARRIVALS, folder, listening, online } from './support/pages.mjs';
+import { ARRIVALS, listening, online } from './support/pages.mjs';
 
 const open = browser();
 

@@ -9,9 +9,9 @@ import { pathToFileURL } from 'node:url';
 
 import { block } from '../support/document.mjs';
 import { laravel } from '../support/laravel.mjs';
-import { demo, eventually, repository, run, start } from '../support/program.mjs';
+import { demo, eventually, folder, repository, run, start } from '../support/program.mjs';
 import { browser, texts } from './support/browser.mjs';
-import { folder, online } from './support/pages.mjs';
+import { online } from './support/pages.mjs';
 
 const open = browser();
 const library = (php) => php.replace('clients/php', repository('clients/php'));

@@ -1,18 +1,9 @@
 // A certificate that openssl makes for one test.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { run } from './program.mjs';
-
-/** A folder that is gone with the test. */
-export function folder(t) {
-  const path = mkdtempSync(join(tmpdir(), 'rupor-tls-'));
-  t.after(() => rmSync(path, { recursive: true, force: true }));
-  return path;
-}
 
 /** Makes a certificate for 127.0.0.1 and localhost, and its key, in `folder`: the paths of both. */
 export async function certificate(folder, name) {

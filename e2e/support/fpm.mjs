@@ -2,11 +2,10 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { eventually, inTime } from './program.mjs';
+import { eventually, folder, inTime } from './program.mjs';
 
 const PHP_FPM = join('/usr/sbin', readdirSync('/usr/sbin').find((name) => /^php-fpm[\d.]*$/.test(name)) ?? 'php-fpm');
 
@@ -20,13 +19,12 @@ function stock(socket) {
 
 /** php-fpm with a pool of so many processes, or with that of the distribution; its socket. */
 export async function fpm(t, { children = 4, listen, more = '', isStock = false } = {}) {
-  const folder = mkdtempSync(join(tmpdir(), 'rupor-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const socket = join(folder, 'fpm.sock');
-  const file = join(folder, 'fpm.conf');
+  const place = folder(t);
+  const socket = join(place, 'fpm.sock');
+  const file = join(place, 'fpm.conf');
   writeFileSync(file, `
 [global]
-error_log = ${folder}/log
+error_log = ${place}/log
 daemonize = no
 
 ${isStock ? stock(socket) : `[www]
@@ -39,14 +37,14 @@ ${more}`}
 `);
   // Root has to say twice that it means it.
   if (process.getuid() === 0) writeFileSync(file, 'user = root\ngroup = root\n', { flag: 'a' });
-  const flags = ['--nodaemonize', '--allow-to-run-as-root', '--fpm-config', file, '-p', folder];
+  const flags = ['--nodaemonize', '--allow-to-run-as-root', '--fpm-config', file, '-p', place];
   const master = spawn(PHP_FPM, flags, { stdio: 'ignore' });
   const ended = once(master, 'exit');
   t.after(async () => {
     master.kill('SIGTERM'); // which it passes on to its processes
     await inTime(ended, 'the end of php-fpm');
   });
-  const log = join(folder, 'log');
+  const log = join(place, 'log');
   const said = () => (existsSync(log) ? readFileSync(log, 'utf8') : '');
   await eventually(said, (text) => text.includes('ready to handle connections'), 'php-fpm to be ready');
   return socket;

@@ -3,11 +3,10 @@
 //   const app = await laravel(t, { RUPOR_ADDRESS: … })     app.url, app.artisan('…')
 
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-import { repository, run, start } from './program.mjs';
+import { folder, repository, run, start } from './program.mjs';
 
 /** The pages' modules, as a bundler would find them. */
 const MODULES = {
@@ -17,22 +16,21 @@ const MODULES = {
 
 /** Makes the app; `files` are put into it, by their paths. Packages of rupor's are found where `packages` is true. */
 export async function laravel(t, environment, { files = {}, packages = true } = {}) {
-  const folder = mkdtempSync(join(tmpdir(), 'rupor-laravel-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  cpSync(repository('e2e/laravel'), folder, { recursive: true });
-  for (const path of ['bootstrap/cache', 'storage/framework/sessions', 'storage/framework/views', 'vendor']) mkdirSync(join(folder, path), { recursive: true });
-  for (const [path, module] of Object.entries(MODULES)) put(folder, `public/${path}`, readFileSync(repository(module)));
-  for (const [path, text] of Object.entries(files)) put(folder, path, text);
-  await install(folder, packages);
+  const place = folder(t);
+  cpSync(repository('e2e/laravel'), place, { recursive: true });
+  for (const path of ['bootstrap/cache', 'storage/framework/sessions', 'storage/framework/views', 'vendor']) mkdirSync(join(place, path), { recursive: true });
+  for (const [path, module] of Object.entries(MODULES)) put(place, `public/${path}`, readFileSync(repository(module)));
+  for (const [path, text] of Object.entries(files)) put(place, path, text);
+  await install(place, packages);
 
   const env = { APP_KEY: `base64:${Buffer.alloc(32, 7).toString('base64')}`, ...environment };
-  const server = start(t, ['-S', '127.0.0.1:0', '-t', 'public', 'public/index.php'], { program: 'php', cwd: folder, env });
+  const server = start(t, ['-S', '127.0.0.1:0', '-t', 'public', 'public/index.php'], { program: 'php', cwd: place, env });
   const [, address] = await server.waitFor(/\(http:\/\/(127\.0\.0\.1:\d+)\) started/);
   return {
-    folder,
+    folder: place,
     url: `http://${address}`,
     server,
-    artisan: (...args) => run('php', ['artisan', ...args], { cwd: folder, env }),
+    artisan: (...args) => run('php', ['artisan', ...args], { cwd: place, env }),
   };
 }
 

@@ -5,9 +5,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { folder } from './certificate.mjs';
 import { PASSWORD, unprivileged } from './postgres.mjs';
-import { freePort, run, start } from './program.mjs';
+import { folder, freePort, run, start } from './program.mjs';
 
 const SERVER = '/usr/sbin/mariadbd';
 const USER = 'rupor';

@@ -5,8 +5,7 @@ import { chownSync, existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { folder } from './certificate.mjs';
-import { freePort, run, start } from './program.mjs';
+import { folder, freePort, run, start } from './program.mjs';
 
 export const PASSWORD = 'hush-hush-4711';
 const USER = 'rupor';

@@ -8,7 +8,10 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** How long anything may take before its test fails. Only a failure ever waits that long. */
@@ -140,6 +143,13 @@ export async function demo(t, flags = [], options = {}) {
   rupor.inlet = (await rupor.waitFor(/tcp:\/\/(127\.0\.0\.1:[1-9]\d*)/))[1];
   rupor.key = (await rupor.waitFor(/Bearer ([^\s'"]+)/))[1];
   return rupor;
+}
+
+/** A folder that is gone with the test. */
+export function folder(t) {
+  const path = mkdtempSync(join(tmpdir(), 'rupor-'));
+  t.after(() => rmSync(path, { recursive: true, force: true }));
+  return path;
 }
 
 /** A port of 127.0.0.1 that nothing listens on, for programs that cannot take port 0. */

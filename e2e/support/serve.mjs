@@ -8,8 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { folder } from './certificate.mjs';
-import { start } from './program.mjs';
+import { folder, start } from './program.mjs';
 
 export async function serve(t, configuration, env = {}) {
   const file = join(folder(t), 'rupor.toml');

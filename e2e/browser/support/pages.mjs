@@ -1,22 +1,11 @@
 // Steps that the tests of the pages share.
 
-import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-
-import { eventually, run } from '../../support/program.mjs';
+import { certificate } from '../../support/certificate.mjs';
+import { eventually, folder } from '../../support/program.mjs';
 import { shows } from './browser.mjs';
 
 /** What arrived in the start page's listening box. */
 export const ARRIVALS = '#arrivals .text';
-
-/** A folder that goes with the test. */
-export function folder(t) {
-  const path = mkdtempSync(join(tmpdir(), 'rupor-pages-'));
-  t.after(() => rmSync(path, { recursive: true, force: true }));
-  return path;
-}
 
 /** Opens the start page as a user and waits until both of its connections are open. */
 export async function listening(open, t, rupor, user, options) {
@@ -37,13 +26,7 @@ export async function online(rupor, user) {
 }
 
 /** Flags with a certificate for 127.0.0.1 that nobody vouches for. */
-export async function certificate(t) {
-  const path = folder(t);
-  const [cert, key] = [join(path, 'cert.pem'), join(path, 'key.pem')];
-  const made = await run('openssl', [
-    'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
-    '-subj', '/CN=rupor.test', '-addext', 'subjectAltName=IP:127.0.0.1', '-out', cert, '-keyout', key,
-  ]);
-  assert.equal(made.code, 0, made.stderr);
+export async function tls(t) {
+  const { cert, key } = await certificate(folder(t), 'rupor.test');
   return ['--tls-cert', cert, '--tls-key', key];
 }
