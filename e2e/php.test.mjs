@@ -5,10 +5,9 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { folder } from './support/certificate.mjs';
 import { ask, open, refusal } from './support/listener.mjs';
 import { counted, value } from './support/metrics.mjs';
-import { demo, eventually, inTime, repository, run } from './support/program.mjs';
+import { demo, eventually, folder, inTime, repository, run } from './support/program.mjs';
 
 const HANDLERS = repository('e2e/support/handlers.php');
 
