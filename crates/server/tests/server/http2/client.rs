@@ -121,10 +121,19 @@ impl Http2 {
         &self,
         request: Request<()>,
     ) -> (h2::client::ResponseFuture, SendStream<Bytes>) {
+        self.begin_with(request, false)
+    }
+
+    /// The same; `ends`: whether nothing follows.
+    fn begin_with(
+        &self,
+        request: Request<()>,
+        ends: bool,
+    ) -> (h2::client::ResponseFuture, SendStream<Bytes>) {
         self.wait_for_settings();
         let requests = self.requests.clone();
         let mut requests = self.in_time(requests.ready()).unwrap();
-        requests.send_request(request, false).unwrap()
+        requests.send_request(request, ends).unwrap()
     }
 
     pub(crate) fn in_time<T>(&self, future: impl Future<Output = T>) -> T {
@@ -162,15 +171,15 @@ impl Http2 {
             .uri(format!("https://localhost{target}"))
             .body(())
             .unwrap();
-        let (response, mut send) = self.begin(request);
         let mut body = Bytes::copy_from_slice(body);
+        // Whoever answers before the end of a request resets its stream, on which an end cannot be sent any more.
+        let (response, mut send) = self.begin_with(request, body.is_empty());
         while !body.is_empty() {
             send.reserve_capacity(body.len());
             let room = self.in_time(std::future::poll_fn(|cx| send.poll_capacity(cx)));
             let part = body.split_to(room.unwrap().unwrap().min(body.len()));
-            send.send_data(part, false).unwrap();
+            send.send_data(part, body.is_empty()).unwrap();
         }
-        send.send_data(Bytes::new(), true).unwrap();
         let (response, receive) = self.in_time(response).unwrap().into_parts();
         let mut text = String::new();
         self.stream(send, receive)
