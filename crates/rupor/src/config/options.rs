@@ -241,7 +241,7 @@ const CHANNEL_FIELDS: &[Field] = &[
     Field {
         key: "name",
         shape: Shape::Text,
-        help: "a channel's name; `*` at its end stands for any rest, `{user}` for the connection's own user. After `{user}` the rest does not hold the character before `*`: by `inbox:{user}:*` the channel `inbox:a:b:c` is of the user `a:b` and not of `a`. For another user's channel the rule does not match, and a later one may; let rules with `{user}` begin differently if users' names may hold what stands between",
+        help: "a channel's name; `*` at its end stands for any rest, `{user}` for the connection's own user. After `{user}` the rest does not hold the character before `*`: by `inbox:{user}:*` the channel `inbox:a:b:c` is of the user `a:b` and not of `a`. For another user's channel the rule does not match, and a later one may. Where rules with `{user}` give a channel to several users, it is of the one whose rule names more of it: by `inbox:{user}` and `inbox:{user}:*` the channel `inbox:a:b` is of `a`, and nobody comes into it who calls himself `a:b`",
     },
     Field {
         key: "subscribe",

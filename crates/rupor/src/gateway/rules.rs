@@ -34,7 +34,10 @@ pub(crate) fn decide<'r>(
     channel: &str,
     user: Option<&str>,
 ) -> Decision<'r> {
-    let Some(rule) = rules.iter().find(|rule| matches(&rule.name, channel, user)) else {
+    let mut rules_for_it = rules.iter().filter(|rule| {
+        matches(&rule.name, channel, user) && !is_anothers(rules, &rule.name, channel, user)
+    });
+    let Some(rule) = rules_for_it.next() else {
         return Decision::Refused(None);
     };
     match (right.who(rule), user) {
@@ -74,19 +77,35 @@ pub(crate) fn when_slow(rules: &[ChannelRule], channel: &str) -> WhenSlow {
 
 /// Whether there is a user for whom [`matches()`] holds.
 fn matches_anybody(pattern: &str, channel: &str) -> bool {
-    let Some((before, _)) = pattern.split_once(USER) else {
-        return matches(pattern, channel, None);
-    };
-    let Some(rest) = channel.strip_prefix(before) else {
-        return false;
-    };
+    matches(pattern, channel, None) || owner(pattern, channel).is_some()
+}
+
+/// The user whose channel it is by a rule with `{user}` in its name. There is one at most.
+fn owner<'c>(pattern: &str, channel: &'c str) -> Option<&'c str> {
+    let (before, _) = pattern.split_once(USER)?;
+    let rest = channel.strip_prefix(before)?;
     // The whole rest first: most often it is the user's name.
     let ends = rest
         .char_indices()
         .rev()
         .map(|(at, last)| at + last.len_utf8());
     ends.filter_map(|end| rest.get(..end))
-        .any(|user| matches(pattern, channel, Some(user)))
+        .find(|user| matches(pattern, channel, Some(user)))
+}
+
+/// Whether a channel that is this user's by one rule is another's by a rule that names as much of it, or more. By
+/// `x:{user}` the channel `x:a:b` is of `a:b`, by `x:{user}:*` of `a`, whom it belongs to: whoever may choose his name
+/// must not come into the channels of others by it.
+fn is_anothers(rules: &[ChannelRule], pattern: &str, channel: &str, user: Option<&str>) -> bool {
+    let named = |pattern: &str| {
+        let pattern = pattern.strip_suffix('*').unwrap_or(pattern);
+        pattern.len() - USER.len() * pattern.matches(USER).count()
+    };
+    pattern.contains(USER)
+        && rules.iter().any(|other| {
+            let of = owner(&other.name, channel);
+            of.is_some() && of != user && named(&other.name) >= named(pattern)
+        })
 }
 
 /// Whether a rule's name covers a channel: `*` at its end stands for any rest, `{user}` for the connection's own user.
@@ -138,8 +157,41 @@ pub(crate) fn path_match(pattern: &str, path: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Decision, Right, decide, matches, path_match, when_slow};
+    use super::{Decision, Right, decide, matches, owner, path_match, when_slow};
     use crate::config::{ChannelRule, WhenSlow, Who};
+
+    /// Names of rules whose own characters may stand in names of users.
+    const PATTERNS: [&str; 9] = [
+        "{user}",
+        "a:{user}",
+        "{user}:a",
+        "{user}:*",
+        "a:{user}:*",
+        "{user}::*",
+        "{user}a:*",
+        "{user}:a*",
+        "{user}*",
+    ];
+
+    /// All texts of at most so many `a` and `:`.
+    fn texts(bytes_max: u32) -> impl Iterator<Item = String> {
+        (0..=bytes_max).flat_map(|bytes| {
+            (0..1_u32 << bytes).map(move |bits| {
+                let letter = |at| if bits >> at & 1 == 1 { ':' } else { 'a' };
+                (0..bytes).map(letter).collect::<String>()
+            })
+        })
+    }
+
+    fn rule(name: &str, subscribe: Who, publish: Who) -> ChannelRule {
+        ChannelRule {
+            name: name.to_owned(),
+            subscribe,
+            publish,
+            slow: WhenSlow::Disconnect,
+            place: format!("the line of {name}"),
+        }
+    }
 
     #[test]
     fn names_match_with_a_rest_and_with_the_own_user() {
@@ -178,32 +230,52 @@ mod tests {
     /// A rule's channel of one user is never another's too: a user may choose a name with the rule's own characters in it.
     #[test]
     fn no_channel_is_covered_for_two_users() {
-        let texts = |bytes_max: u32| {
-            (0..=bytes_max).flat_map(|bytes| {
-                (0..1_u32 << bytes).map(move |bits| {
-                    let letter = |at| if bits >> at & 1 == 1 { ':' } else { 'a' };
-                    (0..bytes).map(letter).collect::<String>()
-                })
-            })
-        };
         let users: Vec<_> = texts(5).filter(|user| !user.is_empty()).collect();
-        for pattern in [
-            "{user}",
-            "a:{user}",
-            "{user}:a",
-            "{user}:*",
-            "a:{user}:*",
-            "{user}::*",
-            "{user}a:*",
-            "{user}:a*",
-            "{user}*",
-        ] {
+        for pattern in PATTERNS {
             for channel in texts(8) {
                 let covered = |user: &&String| matches(pattern, &channel, Some(user));
                 let owners: Vec<_> = users.iter().filter(covered).collect();
                 assert!(owners.len() <= 1, "{pattern} {channel} {owners:?}");
+                let owner = owner(pattern, &channel);
+                assert!(owners.iter().all(|user| owner == Some(user)), "{pattern}");
             }
         }
+    }
+
+    /// Nor is it of one user by one rule and of another by another rule.
+    #[test]
+    fn rules_that_begin_alike_let_nobody_into_the_channels_of_others() {
+        let users: Vec<_> = texts(4).filter(|user| !user.is_empty()).collect();
+        for first in PATTERNS {
+            for second in PATTERNS {
+                let rules = [first, second].map(|name| rule(name, Who::Users, Who::Nobody));
+                for channel in texts(5) {
+                    let may = |user: &&String| {
+                        let user = Some(user.as_str());
+                        let decided = decide(&rules, Right::Subscribe, &channel, user);
+                        matches!(decided, Decision::Allowed)
+                    };
+                    let let_in: Vec<_> = users.iter().filter(may).collect();
+                    assert!(let_in.len() <= 1, "{first} {second} {channel} {let_in:?}");
+                }
+            }
+        }
+        let may = |names: [&str; 2], channel, user| {
+            let rules = names.map(|name| rule(name, Who::Users, Who::Nobody));
+            let decided = decide(&rules, Right::Subscribe, channel, Some(user));
+            matches!(decided, Decision::Allowed)
+        };
+        // What has the numbers of users in it goes on as it should, in whatever order it is written.
+        for names in [["x:{user}", "x:{user}:*"], ["x:{user}:*", "x:{user}"]] {
+            assert!(may(names, "x:5", "5") && may(names, "x:5:orders", "5"));
+            assert!(!may(names, "x:5:orders", "5:orders"));
+        }
+        let names = ["inbox:{user}", "{user}:*"];
+        assert!(may(names, "inbox:anna", "anna") && may(names, "anna:x", "anna"));
+        assert!(!may(names, "inbox:anna", "inbox"));
+        // Each names as much as the other.
+        let names = ["a:{user}", "{user}:b"];
+        assert!(!may(names, "a:b", "a") && !may(names, "a:b", "b"));
     }
 
     #[test]
@@ -241,13 +313,6 @@ mod tests {
 
     #[test]
     fn the_first_rule_decides_and_without_one_nobody_may() {
-        let rule = |name: &str, subscribe, publish| ChannelRule {
-            name: name.to_owned(),
-            subscribe,
-            publish,
-            slow: WhenSlow::Disconnect,
-            place: format!("the line of {name}"),
-        };
         let rules = [
             rule("news", Who::Anyone, Who::Nobody),
             rule("team*", Who::Users, Who::Users),
