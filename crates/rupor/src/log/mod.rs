@@ -1,4 +1,5 @@
-//! Log lines on standard error. Text that came from a peer passes through [`peer`] before it is logged.
+//! Log lines on standard error. Text that came from a peer passes through [`peer`] before it is logged; what else is logged,
+//! an error of a database's among it, through [`printed`]: nothing that is logged begins a line of its own, or tells a terminal what to do.
 
 mod sparing;
 mod writer;
@@ -6,7 +7,12 @@ mod writer;
 pub(crate) use sparing::Sparing;
 
 use crate::config::LogFormat;
+use std::fmt;
+use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format;
 use writer::Writer;
 
 /// The log; at its end what was logged is written, if somebody reads it.
@@ -33,6 +39,7 @@ pub(crate) fn init(filter: &str, format: LogFormat) -> Log {
     // An error says that a log is there already, which is what is wanted.
     let _ = match format {
         LogFormat::Text => builder
+            .fmt_fields(fields())
             .with_ansi(is_colourful(&std::io::stderr()))
             .try_init(),
         LogFormat::Json => builder
@@ -42,6 +49,18 @@ pub(crate) fn init(filter: &str, format: LogFormat) -> Log {
             .try_init(),
     };
     log
+}
+
+/// Writes the message and `name=value` for what goes with it.
+fn fields() -> impl for<'w> FormatFields<'w> {
+    let write = |writer: &mut format::Writer<'_>, field: &Field, value: &dyn fmt::Debug| {
+        let shown = printed(&format!("{value:?}"));
+        match field.name() {
+            "message" => writer.write_str(&shown),
+            name => write!(writer, "{name}={shown}"),
+        }
+    };
+    format::debug_fn(write).delimited(" ")
 }
 
 /// Whether colours are welcome on `output`: it is a terminal, and nobody set `NO_COLOR`.
@@ -88,7 +107,48 @@ pub(crate) fn printed(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{PEER_TEXT_BYTES_MAX, peer, printed};
+    use super::{PEER_TEXT_BYTES_MAX, fields, peer, printed};
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A database, or a row of an outbox, may say anything.
+    #[test]
+    fn what_others_say_begins_no_line_and_tells_a_terminal_nothing() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let log = tracing_subscriber::fmt()
+            .fmt_fields(fields())
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let said = "ключ\u{1b}[2J\n2026 ERROR forged\r\u{202e}";
+        tracing::subscriber::with_default(log, || {
+            let _span = tracing::info_span!("handlers", pool = %said).entered();
+            tracing::warn!(number = 7, text = "a", error = %said, "said: {said}");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let shown = "ключ\\u{1b}[2J\\n2026 ERROR forged\\r\\u{202e}";
+        let end = format!("said: {shown} number=7 text=\"a\" error={shown}\n");
+        assert!(text.ends_with(&end), "{text}");
+        assert!(
+            text.contains(&format!("handlers{{pool={shown}}}")),
+            "{text}"
+        );
+        assert_eq!(text.lines().count(), 1);
+    }
 
     #[test]
     fn what_handlers_print_stays_readable_and_harmless() {
