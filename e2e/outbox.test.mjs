@@ -3,11 +3,41 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { Listener } from './support/listener.mjs';
+import { counted } from './support/metrics.mjs';
 import { outbox } from './support/outbox.mjs';
 import { Postgres } from './support/postgres.mjs';
-import { binary, run } from './support/program.mjs';
+import { binary, demo, run } from './support/program.mjs';
 
 outbox(Postgres);
+
+// What cannot be converted, or not be stored, would stop all that stands behind it.
+test('a row that the encoding of its database does not fit holds nobody up', async (t) => {
+  const database = await Postgres.start(t);
+  const { stdout: install } = await run(binary, ['outbox', 'install']);
+  const row = (payload) => `INSERT INTO rupor_outbox (payload) VALUES (${payload});`;
+  for (const [encoding, came, wrong] of [
+    ['SQL_ASCII', ['before', 'after'], ['not UTF-8: JSON is written in UTF-8', 'unknown field `\\u{43a}`']],
+    ['LATIN1', ['before', 'ÿ', 'after'], ['unknown field `\\u{43a}`']],
+  ]) {
+    const name = encoding.toLowerCase();
+    const message = (text) => {
+      const bytes = Buffer.from(JSON.stringify({ user: 'anna', message: text }), 'latin1');
+      return row(`convert_from('\\x${bytes.toString('hex')}', '${encoding}')`);
+    };
+    await database.sql(`CREATE DATABASE ${name} ENCODING '${encoding}' TEMPLATE template0`);
+    const there = `\\connect ${name}\n`;
+    await database.sql(there + install);
+    const rupor = await demo(t, [], { env: { RUPOR_OUTBOX_URL: database.url.replace(/postgres$/, name) } });
+    const anna = await Listener.open(t, `ws://${rupor.browsers}/?user=anna`);
+    const rows = [message('before'), message('ÿ'), row(`'{"\\u043a":1}'`), message('after')];
+    await database.sql(there + rows.join(''));
+    assert.deepEqual(await anna.messages(came.length), came);
+    await counted(rupor, 'rupor_outbox_dead_letters', wrong.length);
+    const errors = (await database.sql(`${there}SELECT error FROM rupor_outbox ORDER BY id`)).split('\n');
+    for (const [n, error] of errors.entries()) assert.ok(error.startsWith(wrong[n]), error);
+  }
+});
 
 test('the SQL is made for the table that is named, and a wrong name is told', async () => {
   const { stdout } = await run(binary, ['outbox', 'install', '--table', 'push.queue']);

@@ -202,7 +202,7 @@ impl Drain {
             };
             match receipt {
                 Ok(_) => published.push(row.id),
-                Err(error) => self.bury(row.id, Wrong(error.to_string())),
+                Err(error) => self.bury(row.id, Wrong::new(&error)),
             }
         }
         if !published.is_empty() && self.written().await {

@@ -11,8 +11,10 @@ use tokio::time::Instant;
 
 /// Most rows that are held.
 const ROWS_MAX: usize = 20_000;
-/// Most bytes of messages in them.
+/// Most bytes of messages in them, and of whom they are for.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What one of several users takes beside the bytes of his name.
+const NAME_COST: usize = 64;
 /// How often it is looked whether somebody came.
 pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -95,15 +97,24 @@ impl Hold {
             self.targets.insert(one.clone());
             false
         });
-        self.bytes += row.publish.body.len();
+        self.bytes += bytes(&row.publish);
         self.rows.push_back(row);
         while (self.rows.len() > ROWS_MAX || self.bytes > BYTES_MAX)
             && let Some(oldest) = self.rows.pop_front()
         {
-            self.bytes -= oldest.publish.body.len();
+            self.bytes -= bytes(&oldest.publish);
             released.unheard.push(oldest.id);
         }
     }
+}
+
+/// What a publication takes.
+fn bytes(publish: &Publish) -> usize {
+    let names = match &publish.target {
+        Target::Users(names) => names.iter().map(|name| NAME_COST + name.len()).sum(),
+        _ => 0,
+    };
+    publish.body.len() + names
 }
 
 /// Whether `question` is true of a target, or of one of the users in it.

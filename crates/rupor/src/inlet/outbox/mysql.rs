@@ -215,7 +215,7 @@ impl Table for MyTable {
         for (id, wrong) in &settled.dead {
             let mut connection = self.connection.lock().await;
             let statement = format!("UPDATE {name} SET error = ? WHERE id = ?");
-            in_time(connection.exec_drop(statement, (&wrong.0, id))).await?;
+            in_time(connection.exec_drop(statement, (wrong.text(), id))).await?;
         }
         self.run("COMMIT").await
     }

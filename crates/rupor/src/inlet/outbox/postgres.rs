@@ -87,9 +87,18 @@ impl Table for PgTable<'_> {
 
     async fn rows(&self, ids: &[i64], payload_bytes_max: usize) -> Result<Vec<Row>, Failed> {
         let (name, some) = (&self.name, PUBLICATION_BYTES_MAX + 1);
-        // As bytes, because a database in SQL_ASCII may hold what is not UTF-8.
+        // As bytes. A database in SQL_ASCII may hold what is not UTF-8, at which a conversion to it would fail for all of them.
+        let bytes = |text: &str| {
+            format!(
+                "convert_to({text}, CASE getdatabaseencoding() WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END)"
+            )
+        };
+        let (payload, publication) = (
+            bytes("payload"),
+            bytes(&format!("left(publication, {some})")),
+        );
         let query = format!(
-            "SELECT id, CASE WHEN bytes <= $2 THEN convert_to(payload, 'UTF8') END, bytes, convert_to(left(publication, {some}), 'UTF8') \
+            "SELECT id, CASE WHEN bytes <= $2 THEN {payload} END, bytes, {publication} \
              FROM (SELECT id, payload, publication, octet_length(payload)::bigint AS bytes, \
                           sum(octet_length(payload)) OVER (ORDER BY id) AS total \
                    FROM {name} WHERE id = ANY ($1) AND error IS NULL) AS claimed \
@@ -120,10 +129,8 @@ impl Table for PgTable<'_> {
              UPDATE {name} AS outbox SET error = wrong.error FROM unnest($2, $3) AS wrong (id, error) WHERE outbox.id = wrong.id"
         );
         let wrong = settled.dead.iter();
-        // PostgreSQL has no text with a zero in it; a field's name in JSON may have one.
-        let (ids, errors): (Vec<i64>, Vec<String>) = wrong
-            .map(|(id, wrong)| (*id, wrong.0.replace('\0', "\u{fffd}")))
-            .unzip();
+        let (ids, errors): (Vec<i64>, Vec<&str>) =
+            wrong.map(|(id, wrong)| (*id, wrong.text())).unzip();
         self.client
             .query(
                 &query,

@@ -21,9 +21,28 @@ pub(super) struct Row {
     pub(super) publication: Option<Vec<u8>>,
 }
 
-/// Why a row is no publication. Has nothing of the payload but a field's name.
+/// Why a row is no publication. Has nothing of the payload but a field's name, and is ASCII without control characters: a
+/// field may be named by letters that the table's encoding does not have, and a text of PostgreSQL has no zero.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wrong(pub(super) String);
+pub(super) struct Wrong(String);
+
+impl Wrong {
+    pub(super) fn new(why: &impl fmt::Display) -> Self {
+        let mut text = String::new();
+        for character in why.to_string().chars() {
+            match character {
+                ' '..='~' => text.push(character),
+                _ => text.extend(character.escape_default()),
+            }
+        }
+        Self(text)
+    }
+
+    /// As it stands in the table.
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+}
 
 impl fmt::Display for Wrong {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,10 +56,10 @@ impl Row {
         let Some(payload) = self.payload else {
             let length = self.payload_bytes;
             let error = format!("{length} bytes, over limits.publish_bytes_max of {bytes_max}");
-            return Err(Wrong(error));
+            return Err(Wrong::new(&error));
         };
         let request = request::publish(&payload);
-        let publish = request.outcome.map_err(|error| Wrong(error.to_string()))?;
+        let publish = request.outcome.map_err(|error| Wrong::new(&error))?;
         Ok(Publish {
             id: Some(publication(self.id, self.publication)?),
             ..publish
@@ -55,11 +74,11 @@ fn publication(id: i64, given: Option<Vec<u8>>) -> Result<Arc<str>, Wrong> {
     };
     if given.len() > PUBLICATION_BYTES_MAX {
         let error = format!("`publication` is longer than {PUBLICATION_BYTES_MAX} bytes");
-        return Err(Wrong(error));
+        return Err(Wrong::new(&error));
     }
     let text = String::from_utf8(given);
     text.map(Arc::from)
-        .map_err(|_| Wrong("`publication` is not UTF-8".to_owned()))
+        .map_err(|_| Wrong::new(&"`publication` is not UTF-8"))
 }
 
 #[cfg(test)]
@@ -98,6 +117,10 @@ mod tests {
             (row(b"no JSON", None), "not JSON"),
             (row(b"\xff", None), "not UTF-8"),
             (row(b"[]", None), "an object is expected"),
+            (
+                row(br#"{"\u043a\u0000\u001b":1}"#, None),
+                r"unknown field `\u{43a}\u{0}\u{1b}`",
+            ),
             (row(br#"{"message":"test"}"#, None), "to whom?"),
             (
                 row(PAYLOAD.as_bytes(), Some(&too_long)),

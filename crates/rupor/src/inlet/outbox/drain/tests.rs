@@ -68,7 +68,7 @@ impl Table for Made {
         let mut rows = self.rows.lock().unwrap();
         rows.retain(|id, _| !settled.done().contains(id));
         for (id, wrong) in &settled.dead {
-            rows.get_mut(id).unwrap().1 = Some(wrong.0.clone());
+            rows.get_mut(id).unwrap().1 = Some(wrong.text().to_owned());
         }
         Ok(())
     }

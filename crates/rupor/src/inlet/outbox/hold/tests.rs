@@ -81,4 +81,11 @@ async fn one_row_or_byte_more_than_is_held_lets_the_oldest_go() {
     assert_eq!(ids(&released), (vec![], &[][..]));
     let released = hold.pass(vec![long(2, 1)], now, |_| false);
     assert_eq!(ids(&released), (vec![], &[1][..]));
+
+    let mut hold = Hold::default();
+    let names = |id, count| to(id, &format!(r#""users":[1{}]"#, ",1".repeat(count)), until);
+    let released = hold.pass(vec![names(1, BYTES_MAX / 130)], now, |_| false);
+    assert_eq!(ids(&released), (vec![], &[][..]));
+    let released = hold.pass(vec![names(2, BYTES_MAX / 130)], now, |_| false);
+    assert_eq!(ids(&released), (vec![], &[1][..]));
 }
