@@ -5,8 +5,8 @@ use super::id::SessionId;
 use crate::config::{Secret, SessionPlace};
 use ::redis::aio::MultiplexedConnection;
 use std::fmt;
-use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+use std::fs::{File, Metadata};
+use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use tokio::sync::Mutex;
@@ -73,7 +73,7 @@ impl Store {
     /// Asks for a session that is none.
     pub(super) async fn probe(&self) -> Result<(), StoreError> {
         if let Self::Files(files) = self {
-            let unseen = |error: std::io::Error| {
+            let unseen = |error: io::Error| {
                 let folder = files.folder.display();
                 StoreError::Unavailable(format!("{folder} cannot be looked into: {}", error.kind()))
             };
@@ -131,44 +131,87 @@ impl Files {
 }
 
 fn read_file(path: &Path, lifetime: Option<Duration>) -> Result<Option<Vec<u8>>, StoreError> {
-    let failed = |error: std::io::Error| {
-        match error.kind() {
-        ErrorKind::NotFound => Ok(None),
-        // The path is not shown: an id stands in it.
-        ErrorKind::PermissionDenied => Err(StoreError::Unavailable(
-            "the file may not be read. Fix: run rupor as the user that PHP runs as, or let PHP write files that a group reads"
-                .to_owned(),
-        )),
-        kind => Err(StoreError::Unavailable(format!("the file cannot be read: {kind}"))),
+    match try_read(path, lifetime) {
+        Ok(session) => session,
+        Err(error) => match error.kind() {
+            ErrorKind::NotFound => Ok(None),
+            // The path is not shown: an id stands in it.
+            ErrorKind::PermissionDenied => Err(StoreError::Unavailable(
+                "the file may not be read. Fix: run rupor as the user that PHP runs as, or let PHP write files that a group reads"
+                    .to_owned(),
+            )),
+            kind => Err(StoreError::Unavailable(format!("the file cannot be read: {kind}"))),
+        },
     }
-    };
-    // Of the entry itself: PHP does not follow links here, and a pipe would be waited for.
-    let entry = match std::fs::symlink_metadata(path) {
-        Ok(entry) => entry,
-        Err(error) => return failed(error),
-    };
-    if !entry.is_file() {
-        return Err(StoreError::Unavailable("it is no file".to_owned()));
+}
+
+fn try_read(
+    path: &Path,
+    lifetime: Option<Duration>,
+) -> io::Result<Result<Option<Vec<u8>>, StoreError>> {
+    let file = open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Ok(Err(StoreError::Unavailable("it is no file".to_owned())));
     }
-    let age = entry
-        .modified()
-        .ok()
-        .and_then(|written| SystemTime::now().duration_since(written).ok());
+    if is_foreign(path, &found)? {
+        let why = "the file is another user's, and lies where everybody may put one. \
+            Fix: run rupor as the user that PHP runs as, or give PHP a session.save_path that only it writes to";
+        return Ok(Err(StoreError::Unavailable(why.to_owned())));
+    }
+    let written = found.modified().ok();
+    let age = written.and_then(|written| SystemTime::now().duration_since(written).ok());
     if let (Some(age), Some(lifetime)) = (age, lifetime)
         && age > lifetime
     {
-        return Ok(None);
+        return Ok(Ok(None));
     }
     let mut bytes = Vec::new();
     let most = SESSION_BYTES_MAX as u64 + 1;
-    let read = File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes));
-    if let Err(error) = read {
-        return failed(error);
-    }
-    if bytes.len() > SESSION_BYTES_MAX {
-        return Err(StoreError::TooLong);
-    }
-    Ok(Some(bytes))
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(if bytes.len() > SESSION_BYTES_MAX {
+        Err(StoreError::TooLong)
+    } else {
+        Ok(Some(bytes))
+    })
+}
+
+/// Opens a file. As PHP does, no link is followed; a pipe is not waited for.
+#[cfg(unix)]
+fn open(path: &Path) -> io::Result<File> {
+    use rustix::fs::OFlags;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let flags = flags.bits().cast_signed();
+    File::options().read(true).custom_flags(flags).open(path)
+}
+
+#[cfg(not(unix))]
+fn open(path: &Path) -> io::Result<File> {
+    File::open(path)
+}
+
+/// Whether a file may be of somebody who is not the site, and makes himself its user by it: many folders of sessions are
+/// writable to every user of the machine.
+#[cfg(unix)]
+fn is_foreign(path: &Path, found: &Metadata) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = path.parent().map(std::fs::metadata).transpose()?;
+    let folder_mode = folder.map_or(0, |folder| folder.mode());
+    let own = rustix::process::geteuid().as_raw();
+    Ok(is_of_another(own, found.uid(), folder_mode))
+}
+
+#[cfg(not(unix))]
+fn is_foreign(_: &Path, _: &Metadata) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// PHP's own rule, where everybody may write: a file is one's own, or root's, and root believes all of them.
+#[cfg(unix)]
+fn is_of_another(own: u32, owner: u32, folder_mode: u32) -> bool {
+    const OTHERS_WRITE: u32 = 0o002;
+    folder_mode & OTHERS_WRITE != 0 && own != 0 && ![own, 0].contains(&owner)
 }
 
 /// Keys as phpredis and Laravel write them.
@@ -192,7 +235,7 @@ impl Redis {
                 if error.is_unrecoverable_error() || error.is_io_error() {
                     self.connection.lock().await.take();
                 }
-                return Err(unavailable(&error));
+                return Err(unread(&error));
             }
         };
         if bytes.len() > SESSION_BYTES_MAX {
@@ -218,6 +261,15 @@ impl Redis {
 
 fn unavailable(error: &::redis::RedisError) -> StoreError {
     StoreError::Unavailable(format!("Redis: {error}"))
+}
+
+/// What it says when it was asked for a session; in words of its own it may repeat the key, and an id stands in that.
+fn unread(error: &::redis::RedisError) -> StoreError {
+    if error.is_io_error() {
+        return unavailable(error);
+    }
+    let said = error.code().unwrap_or(error.category());
+    StoreError::Unavailable(format!("Redis: {said}"))
 }
 
 #[cfg(test)]

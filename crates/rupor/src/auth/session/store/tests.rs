@@ -67,3 +67,63 @@ fn what_is_no_file_is_not_read_and_not_named() {
         }
     }
 }
+
+/// Nor does a pipe hold up a thread until somebody writes into it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pipe_is_no_session() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("sess_pipe");
+    let mode = rustix::fs::Mode::RUSR;
+    let file_type = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, &path, file_type, mode, 0).expect("made");
+    assert!(matches!(
+        read_file(&path, None),
+        Err(StoreError::Unavailable(_))
+    ));
+}
+
+/// Debian's folder of sessions is writable to everybody (1733), so that a user of the machine could write himself one.
+#[cfg(unix)]
+#[test]
+fn where_everybody_writes_a_session_is_of_who_runs_this() {
+    const PHP: u32 = 33;
+    const STRANGER: u32 = 1000;
+    for (own, owner, folder_mode, is_anothers) in [
+        (PHP, PHP, 0o1733, false),
+        (PHP, 0, 0o1733, false),
+        (PHP, STRANGER, 0o1733, true),
+        (PHP, STRANGER, 0o1777, true),
+        // Another user that a group lets read, in a folder of the site's.
+        (998, PHP, 0o2750, false),
+        (998, PHP, 0o1770, false),
+        (0, STRANGER, 0o1733, false),
+    ] {
+        assert_eq!(
+            is_of_another(own, owner, folder_mode),
+            is_anothers,
+            "{own} {owner} {folder_mode:o}"
+        );
+    }
+}
+
+/// Redis repeats a command that it does not know, with what it was given.
+#[test]
+fn what_redis_says_of_a_session_does_not_name_it() {
+    let said = |text: &str| {
+        let answer = format!("-{text}\r\n");
+        let error = match ::redis::parse_redis_value(answer.as_bytes()) {
+            Ok(::redis::Value::ServerError(error)) => error.into(),
+            Ok(_) => panic!("no error"),
+            Err(error) => error,
+        };
+        match unread(&error) {
+            StoreError::Unavailable(text) => text,
+            StoreError::TooLong => String::new(),
+        }
+    };
+    let unknown =
+        "ERR unknown command 'GETRANGE', with args beginning with: 'PHPREDIS_SESSION:abcdef'";
+    assert_eq!(said(unknown), "Redis: ERR");
+    assert_eq!(said("NOPERM no permission for 'abcdef'"), "Redis: NOPERM");
+}
