@@ -12,6 +12,9 @@ mod config;
 mod demo;
 mod dialect;
 mod gateway;
+#[cfg(test)]
+#[path = "../../proto/tests/heap/mod.rs"]
+mod heap;
 mod inlet;
 mod log;
 mod metrics;

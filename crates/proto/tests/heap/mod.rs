@@ -4,9 +4,11 @@
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
-/// The system's allocator, counting for each thread: the tests do not disturb each other.
+/// The system's allocator, counting for each thread: the tests do not disturb each other. What works
+/// with threads of its own is counted by [`held_by_all`], and has to be alone in its process.
 pub(crate) struct Counting;
 
 thread_local! {
@@ -16,6 +18,8 @@ thread_local! {
     static PEAK: Cell<usize> = const { Cell::new(0) };
 }
 
+static HELD_BY_ALL: AtomicUsize = AtomicUsize::new(0);
+
 #[allow(unsafe_code, reason = "an allocator cannot be written without")]
 // SAFETY: every call goes to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
@@ -24,12 +28,14 @@ unsafe impl GlobalAlloc for Counting {
         TAKEN.set(TAKEN.get().wrapping_add(layout.size()));
         CALLS.set(CALLS.get().wrapping_add(1));
         PEAK.set(PEAK.get().max(HELD.get()));
+        HELD_BY_ALL.fetch_add(layout.size(), Ordering::Relaxed);
         // SAFETY: the caller keeps to the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         HELD.set(HELD.get().wrapping_sub(layout.size()));
+        HELD_BY_ALL.fetch_sub(layout.size(), Ordering::Relaxed);
         // SAFETY: the caller keeps to the contract of `dealloc`.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -59,4 +65,9 @@ pub(crate) fn measure<T>(work: impl FnOnce() -> T) -> (Heap, T) {
         peak: PEAK.get().wrapping_sub(held),
     };
     (heap, result)
+}
+
+/// Bytes that all threads have on the heap now.
+pub(crate) fn held_by_all() -> usize {
+    HELD_BY_ALL.load(Ordering::Relaxed)
 }

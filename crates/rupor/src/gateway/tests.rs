@@ -5,6 +5,7 @@
 mod admission;
 mod applications;
 mod channels;
+mod memory;
 mod order;
 mod publish;
 mod reference;
