@@ -11,6 +11,7 @@ import { certificate } from './support/certificate.mjs';
 import { MariaDb } from './support/mariadb.mjs';
 import { Postgres } from './support/postgres.mjs';
 import { binary, eventually, folder, freePort, repository, run, start } from './support/program.mjs';
+import { PASSWORD, Redis } from './support/redis.mjs';
 
 const NGINX = '/usr/sbin/nginx';
 const KEY = 'c4f1e09a7b3d58264e9f10b2a6d7c835f0e1d2c3b4a59687';
@@ -129,11 +130,7 @@ test('a page of another origin', async (t) => {
 
 test('a Redis that wants a password', async (t) => {
   const place = folder(t);
-  const port = await freePort();
-  const password = 'hush-hush-4711';
-  const args = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', place, '--requirepass', password];
-  const redis = start(t, args.map(String), { program: 'redis-server' });
-  await redis.waitFor(/Ready to accept connections/);
+  const { password, port } = await Redis.start(t, PASSWORD);
   const doctor = async (user) => {
     const env = { RUPOR_REDIS_URL: `redis://${user}127.0.0.1:${port}/0` };
     const flags = ['--auth', 'none', '--listen', '127.0.0.1:0', '--inlet', 'tcp://127.0.0.1:0'];

@@ -9,7 +9,8 @@ import { laravel } from './support/laravel.mjs';
 import { line } from './support/lines.mjs';
 import { Listener, refusal } from './support/listener.mjs';
 import { counted } from './support/metrics.mjs';
-import { folder, freePort, inTime, repository, start } from './support/program.mjs';
+import { folder, inTime, repository } from './support/program.mjs';
+import { Redis } from './support/redis.mjs';
 import { serve as serveWith } from './support/serve.mjs';
 
 const COOKIE = 'shop_session';
@@ -121,11 +122,9 @@ for (const cipher of ['AES-256-CBC', 'AES-256-GCM']) {
 
 for (const encrypt of [false, true]) {
   test(`a Laravel app with sessions in a Redis${encrypt ? ', which it encrypts' : ''}`, async (t) => {
-    const port = await freePort();
-    const redis = start(t, ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--dir', folder(t)], { program: 'redis-server' });
-    await redis.waitFor(/Ready to accept connections/);
-    const app = await shop(t, { env: { REDIS_PORT: `${port}` }, session: { driver: 'redis', encrypt } });
-    const rupor = await serve(t, app, 'redis_prefix = "shop_database_shop_cache:"', { env: { RUPOR_SESSION_REDIS: `redis://127.0.0.1:${port}/0` } });
+    const redis = await Redis.start(t);
+    const app = await shop(t, { env: { REDIS_PORT: `${redis.port}` }, session: { driver: 'redis', encrypt } });
+    const rupor = await serve(t, app, 'redis_prefix = "shop_database_shop_cache:"', { env: { RUPOR_SESSION_REDIS: redis.url } });
     await lives(t, rupor, app);
   });
 }

@@ -10,10 +10,10 @@ import { line } from './support/lines.mjs';
 import { Listener, refusal } from './support/listener.mjs';
 import { counted, metrics } from './support/metrics.mjs';
 import { binary, eventually, folder, freePort, inTime, repository, run, start } from './support/program.mjs';
+import { PASSWORD, Redis } from './support/redis.mjs';
 import { serve as serveWith } from './support/serve.mjs';
 
 const ORIGIN = 'https://example.org';
-const PASSWORD = 'hush-hush-4711';
 const refused = (reason) => `rupor_identities_refused_total{way="session",reason="${reason}"}`;
 const result = (way, name) => `rupor_identities_total{way="${way}",result="${name}"}`;
 
@@ -91,19 +91,15 @@ for (const format of ['php', 'php_serialize']) {
 }
 
 test('sessions in a Redis, written by phpredis, say who it is; one that is away keeps nobody out who is in', async (t) => {
-  const port = await freePort();
-  const redis = () => start(t, ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--dir', folder(t), '--requirepass', PASSWORD], { program: 'redis-server' });
-  const server = redis();
-  await server.waitFor(/Ready to accept connections/);
-  const rupor = await serve(t, '', { env: { RUPOR_SESSION_REDIS: `redis://:${PASSWORD}@127.0.0.1:${port}/0` } });
-  const php = await site(t, { save_handler: 'redis', save_path: `tcp://127.0.0.1:${port}?auth=${PASSWORD}` });
+  const redis = await Redis.start(t, PASSWORD);
+  const rupor = await serve(t, '', { env: { RUPOR_SESSION_REDIS: redis.url } });
+  const php = await site(t, { save_handler: 'redis', save_path: `tcp://127.0.0.1:${redis.port}?auth=${PASSWORD}` });
   await lives(t, rupor, php);
 
   // At its longest, and one byte over that.
   const long = await php.visit('anonymous');
   const bytes = async (at) => {
-    const args = ['-p', `${port}`, 'SETRANGE', `PHPREDIS_SESSION:${long.split('=')[1]}`, `${at}`, 'x'];
-    await run('redis-cli', args, { env: { REDISCLI_AUTH: PASSWORD } });
+    await redis.cli('SETRANGE', `PHPREDIS_SESSION:${long.split('=')[1]}`, `${at}`, 'x');
     return refuse(t, rupor, long);
   };
   assert.match((await bytes(1_048_575)).text, /not written as PHP writes it/);
@@ -112,7 +108,7 @@ test('sessions in a Redis, written by phpredis, say who it is; one that is away 
 
   const cookie = await php.visit('login/doris');
   const doris = await open(t, rupor, cookie);
-  await server.stop();
+  await redis.stop();
   const away = await refuse(t, rupor, cookie);
   assert.equal(away.status, 503);
   assert.match(away.text, /auth = "session": sessions cannot be read at the moment/);
@@ -120,7 +116,7 @@ test('sessions in a Redis, written by phpredis, say who it is; one that is away 
   await counted(rupor, result('session', 'failed'), 1);
   await rupor.waitFor(/a session cannot be read: Redis: /);
   // A Redis that forgot everything has no sessions: that is what signing out looks like.
-  await redis().waitFor(/Ready to accept connections/);
+  await redis.start();
   assert.equal((await inTime(doris.closed, 'the end')).code, 3504);
   assert.ok(!rupor.output.includes(PASSWORD));
 });

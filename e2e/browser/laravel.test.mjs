@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { laravel } from '../support/laravel.mjs';
-import { eventually, folder, freePort, repository, run, start } from '../support/program.mjs';
+import { eventually, folder, repository, start } from '../support/program.mjs';
+import { Redis } from '../support/redis.mjs';
 import { browser } from './support/browser.mjs';
 
 const open = browser();
@@ -152,10 +153,8 @@ test('what the gateway does not take fails the event, and what it lets nobody in
 
 test('without any package: Laravel’s own redis broadcaster, through a Redis', async (t) => {
   const place = folder(t);
-  const port = await freePort();
-  const redis = start(t, ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--dir', place], { program: 'redis-server' });
-  await redis.waitFor(/Ready to accept connections/);
-  const app = await laravel(t, { BROADCAST_CONNECTION: 'redis', REDIS_PORT: `${port}` }, {
+  const redis = await Redis.start(t);
+  const app = await laravel(t, { BROADCAST_CONNECTION: 'redis', REDIS_PORT: `${redis.port}` }, {
     packages: false,
     files: { 'routes/web.php': readFileSync(repository('e2e/laravel/routes/web.php'), 'utf8').replace(/\/\/ The page's token[^]*?\n(?=Route::post)/, '') },
   });
@@ -165,7 +164,7 @@ listen = ["127.0.0.1:0"]
 origin = ["${app.url}"]
 auth = "none"
 [redis]
-url = "redis://127.0.0.1:${port}/0"
+url = "${redis.url}"
 laravel = true
 laravel_prefix = ""
 [[channel]]
@@ -179,7 +178,7 @@ subscribe = "anyone"
   const rupor = start(t, ['serve', '--config', join(place, 'rupor.toml')]);
   const [host] = await rupor.waitFor(/ws:\/\/127\.0\.0\.1:[1-9]\d*/);
   // Redis itself says when rupor listens to all of its channels.
-  await eventually(async () => (await run('redis-cli', ['-p', `${port}`, 'pubsub', 'numpat'])).stdout.trim(), (count) => count.endsWith('1'), 'rupor to subscribe');
+  await eventually(() => redis.cli('pubsub', 'numpat'), (count) => count.endsWith('1'), 'rupor to subscribe');
 
   const plain = { app, host: `${host}/?user=5`, connect: (where) => window.start(where, null) };
   const [owner, other] = [await tab(t, plain, '5'), await tab(t, plain, '5')];
