@@ -1,10 +1,11 @@
 // Handlers in php-fpm: the real one of the system, with a pool and a socket of this test.
 
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
+import { block } from './support/document.mjs';
 import { fpm } from './support/fpm.mjs';
 import { ask, open, refusal } from './support/listener.mjs';
 import { counted, value } from './support/metrics.mjs';
@@ -19,7 +20,7 @@ async function withFpm(t, flags = [], { script = SCRIPT, ...options } = {}) {
 }
 
 test('the script of docs/howto/php-fpm.md is a chat', async (t) => {
-  const [, code] = /```php\n(.*?)```/s.exec(readFileSync(repository('docs/howto/php-fpm.md'), 'utf8'));
+  const code = block('docs/howto/php-fpm.md', 'run: fpm');
   const place = folder(t);
   const script = join(place, 'ws.php');
   writeFileSync(script, code);

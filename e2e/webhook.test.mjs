@@ -10,9 +10,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { certificate } from './support/certificate.mjs';
+import { block } from './support/document.mjs';
 import { open, refusal } from './support/listener.mjs';
 import { value } from './support/metrics.mjs';
-import { demo, eventually, folder, inTime, repository, start } from './support/program.mjs';
+import { demo, eventually, folder, inTime, start } from './support/program.mjs';
 
 const KEY = 'a-key-of-at-least-32-bytes-for-this-test';
 
@@ -78,7 +79,7 @@ test('a webhook is told of connections, messages and closes, signed, and answers
 });
 
 test('the server of docs/howto/webhook.md answers, and believes nobody else', async (t) => {
-  const [, code] = /```js\n(.*?)```/s.exec(readFileSync(repository('docs/howto/webhook.md'), 'utf8'));
+  const code = block('docs/howto/webhook.md', 'run: server');
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
   const { port } = probe.address();

@@ -4,12 +4,20 @@ import { readFileSync } from 'node:fs';
 
 import { repository } from './program.mjs';
 
-/** All blocks after this mark, such as `run: shell`. */
-export function blocks(path, mark) {
-  const exactly = mark.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-  const pattern = new RegExp(`<!-- ${exactly} -->\n\`\`\`\\w+\n([^]*?)\`\`\``, 'g');
-  return [...readFileSync(repository(path), 'utf8').matchAll(pattern)].map((found) => found[1]);
+const BLOCK = /(?:^ *<!-- (.+) -->\n)?^( *)```(.+)\n([^]*?)^ *```$/gm;
+
+/** Every block of a page, in their order: the mark before it, its language, its code. */
+export function all(path) {
+  return [...readFileSync(repository(path), 'utf8').matchAll(BLOCK)].map(([, mark, indent, language, code]) => {
+    return { path, mark, language, code: code.replaceAll(new RegExp(`^${indent}`, 'gm'), '') };
+  });
 }
+
+/** What stands on a page besides its blocks. */
+export const prose = (path) => readFileSync(repository(path), 'utf8').replaceAll(BLOCK, '');
+
+/** All blocks after this mark, such as `run: shell`. */
+export const blocks = (path, mark) => all(path).filter((block) => block.mark === mark).map(({ code }) => code);
 
 /** The one block after this mark. */
 export function block(path, mark) {
