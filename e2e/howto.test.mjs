@@ -16,6 +16,7 @@ import { counted } from './support/metrics.mjs';
 import { Postgres } from './support/postgres.mjs';
 import { binary, demo, eventually, folder, freePort, repository, run, start } from './support/program.mjs';
 import { put } from './support/proxies.mjs';
+import { Redis } from './support/redis.mjs';
 
 /** A folder that has `rupor`, and other scripts by their names, to be first in PATH. */
 function programs(t, scripts = {}) {
@@ -83,14 +84,11 @@ test('docs/howto/postgresql.md: both ways to notify', async (t) => {
 });
 
 test('docs/howto/redis.md: PHP publishes', async (t) => {
-  const port = await freePort();
-  const args = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder(t)];
-  const redis = start(t, args.map(String), { program: 'redis-server' });
-  await redis.waitFor(/Ready to accept connections/);
-  const rupor = await demo(t, [], { env: { RUPOR_REDIS_URL: `redis://127.0.0.1:${port}/0` } });
+  const redis = await Redis.start(t);
+  const rupor = await demo(t, [], { env: { RUPOR_REDIS_URL: redis.url } });
   await counted(rupor, 'rupor_redis_connected', 1);
   const tester = await Listener.open(t, `ws://${rupor.browsers}/?user=tester01`);
-  await php(`$redis = new Redis(); $redis->connect('127.0.0.1', ${port}); ${block('docs/howto/redis.md', 'run: publish')}`);
+  await php(`$redis = new Redis(); $redis->connect('127.0.0.1', ${redis.port}); ${block('docs/howto/redis.md', 'run: publish')}`);
   assert.deepEqual(await tester.messages(1), ['test']);
 });
 
