@@ -180,6 +180,31 @@ proptest! {
         prop_assert_eq!(&run(role, config, parts, close_at.is_some(), &sizes), &whole);
     }
 
+    /// Who reads as much as `whole_message_bytes` says before it calls `receive` is lent the message.
+    #[test]
+    fn message_that_is_read_to_its_end_is_lent(
+        text in "[a-zа-я🎈€]{0,200}",
+        before in any::<sample::Index>(),
+        role in role(),
+    ) {
+        let bytes = encode(role, &[(FIN | TEXT, text.clone().into_bytes(), false)]);
+        let mut connection = role.connect(wide());
+        let part = &bytes[..before.index(bytes.len())];
+        match connection.whole_message_bytes(part) {
+            Some(whole) => prop_assert_eq!(whole, bytes.len()),
+            None => prop_assert!(part.len() < bytes.len() - text.len()),
+        }
+        prop_assert_eq!(connection.whole_message_bytes(&bytes), None);
+        let mut input = &mut bytes.clone()[..];
+        match connection.receive(&mut input, NOW, &mut Vec::new()) {
+            Some(Event::Message(message)) => {
+                prop_assert!(message.is_borrowed());
+                prop_assert_eq!(message.as_message(), Message::Text(&text));
+            }
+            other => prop_assert!(false, "{:?}", other),
+        }
+    }
+
     /// Bytes that are no frames at all.
     #[test]
     fn same_events_for_any_split_of_noise(

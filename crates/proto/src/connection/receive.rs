@@ -153,6 +153,26 @@ impl Connection {
         Some(assembly::whole(frame.kind, payload))
     }
 
+    /// How many bytes the message takes, its header with it, that is the beginning of `input` and of which `input` has not
+    /// all. A caller that reads the rest behind it before it calls [`receive`](Self::receive) is lent the message from there,
+    /// where it would otherwise be put together from pieces. `None`: that would spare nothing.
+    pub fn whole_message_bytes(&self, input: &[u8]) -> Option<usize> {
+        if self.unfinished.is_some() || self.state != State::Open {
+            return None;
+        }
+        let rules = Rules {
+            masked: !self.is_client,
+            message_open: false,
+            deflate: false,
+        };
+        let (header, header_len) = header::decode(input, rules).ok()??;
+        let payload_len = usize::try_from(header.payload_len).ok()?;
+        let bytes = header_len.saturating_add(payload_len);
+        let alone = header.fin && header.opcode.kind().is_some();
+        let allowed = payload_len <= self.config.limits.message_bytes_max;
+        (alone && allowed && bytes > input.len()).then_some(bytes)
+    }
+
     /// Takes one frame, or what there is of it.
     fn receive_frame<'a>(
         &mut self,

@@ -329,9 +329,16 @@ impl Link {
         let written = self.write_from(&context.out, body, transport);
         context.tally.bytes_out += written as u64;
         let unsent = body.get(written.saturating_sub(head)..);
+        let unsent = unsent.unwrap_or_default();
         context.out.drain(..written.min(head));
-        context.out.extend_from_slice(unsent.unwrap_or_default());
-        self.queue_out(context);
+        if !unsent.is_empty() && context.out.is_empty() {
+            let now = context.now;
+            self.outbox_mut(context).push_bytes(unsent, now);
+        } else {
+            // Its header waits too: nothing may come between them.
+            context.out.extend_from_slice(unsent);
+            self.queue_out(context);
+        }
         if written > 0
             && let Some(outbox) = &mut self.outbox
         {

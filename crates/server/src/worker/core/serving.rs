@@ -12,6 +12,7 @@ use super::super::rare::Held;
 use super::super::transport::Transport;
 use super::{Core, Entry, end_after_panic, guard};
 use crate::handler::{Connection, Handler};
+use crate::limits::Limits;
 use crate::stats::DropReason;
 
 /// How far a piece of input was served.
@@ -19,7 +20,29 @@ enum Served {
     All,
     /// So many bytes may not be served yet.
     Paused(usize),
+    /// So many bytes are the beginning of a message of so many bytes, the rest of which can be read.
+    Cut(usize, usize),
     Closed(Close),
+}
+
+/// What a connection may read in its turn.
+struct Turn {
+    left_bytes: usize,
+    /// How much is read at once.
+    read_bytes: usize,
+}
+
+impl Turn {
+    fn new(buffer_bytes: usize, limits: &Limits) -> Self {
+        let reads = usize::try_from(limits.reads_per_turn_max).unwrap_or(usize::MAX);
+        // Half of the buffer, so that there is room behind for the rest of a message; and a little more, so that a message
+        // of half the buffer comes whole with its header.
+        let read_bytes = buffer_bytes / 2 + buffer_bytes / 32;
+        Self {
+            left_bytes: buffer_bytes.saturating_mul(reads.max(1)),
+            read_bytes: read_bytes.max(1),
+        }
+    }
 }
 
 impl<H: Handler, T: Transport> Core<H, T> {
@@ -40,15 +63,14 @@ impl<H: Handler, T: Transport> Core<H, T> {
             return;
         }
         let mut closed = serve_held(entry, handler, context);
-        for _ in 0..context.limits.reads_per_turn_max.max(1) {
-            if closed.is_some()
-                || !entry.link.flags.readable
-                || entry.link.has_held()
-                || !entry.link.may_read(context)
-            {
-                break;
-            }
-            closed = read_once(entry, handler, context, buffer);
+        let mut turn = Turn::new(buffer.len(), &context.limits);
+        while closed.is_none()
+            && turn.left_bytes > 0
+            && entry.link.flags.readable
+            && !entry.link.has_held()
+            && entry.link.may_read(context)
+        {
+            closed = read_and_serve(entry, handler, context, buffer, &mut turn);
         }
         entry.link.watch_rate(context);
         self.settle(slot, closed);
@@ -160,8 +182,8 @@ fn serve_held<H: Handler, T: Transport>(
     }
     let mut held = entry.link.take_held()?;
     let rest = held.bytes.get_mut(held.at..).unwrap_or_default();
-    match serve(entry, handler, context, rest) {
-        Served::All => None,
+    match serve(entry, handler, context, rest, 0) {
+        Served::All | Served::Cut(..) => None,
         Served::Paused(left) => {
             held.at = held.bytes.len() - left;
             entry.link.hold(held);
@@ -171,54 +193,106 @@ fn serve_held<H: Handler, T: Transport>(
     }
 }
 
-/// Reads once and serves it.
-fn read_once<H: Handler, T: Transport>(
+/// Reads and serves what was read. A message of which the rest can be read is completed where it lies; its length, if it is
+/// a long one, is how much is read the next time.
+fn read_and_serve<H: Handler, T: Transport>(
     entry: &mut Entry<H::State, T>,
     handler: &mut H,
     context: &mut Context,
     buffer: &mut [u8],
+    turn: &mut Turn,
 ) -> Option<Close> {
-    match entry.transport.read(buffer) {
-        Ok(0) => {
-            entry.link.flags.readable = false;
+    let mut unserved = 0..0;
+    let mut until = turn.read_bytes;
+    loop {
+        let room = buffer.get_mut(unserved.end..until).unwrap_or_default();
+        let read = read(entry, context, room);
+        unserved.end += read.bytes;
+        turn.left_bytes = turn.left_bytes.saturating_sub(read.bytes.max(1));
+        if entry.link.flags.deaf && !read.is_end {
+            return None;
+        }
+        let cut_bytes_max = if unserved.end == until {
+            buffer.len()
+        } else {
+            0
+        };
+        let input = buffer.get_mut(unserved.clone()).unwrap_or_default();
+        match serve(entry, handler, context, input, cut_bytes_max) {
+            Served::All => {}
+            Served::Paused(left) => {
+                let rest = buffer.get(unserved.end - left..unserved.end);
+                let bytes = rest.unwrap_or_default().to_vec();
+                entry.link.hold(Held { bytes, at: 0 });
+            }
+            Served::Closed(close) => return Some(close),
+            Served::Cut(left, whole) => {
+                unserved.start = unserved.end - left;
+                if unserved.start + whole > buffer.len() {
+                    buffer.copy_within(unserved.clone(), 0);
+                    unserved = 0..left;
+                }
+                until = unserved.start + whole;
+                // Shorter reads would cost more calls of the system than they spare.
+                turn.read_bytes = whole.max(buffer.len() / 8);
+                continue;
+            }
+        }
+        if read.is_end {
             return end_of_input(&mut entry.link, context);
+        }
+        return None;
+    }
+}
+
+/// What a read came to.
+struct Read {
+    bytes: usize,
+    /// Nothing more will come.
+    is_end: bool,
+}
+
+/// Reads once.
+fn read<S, T: Transport>(entry: &mut Entry<S, T>, context: &mut Context, room: &mut [u8]) -> Read {
+    let link = &mut entry.link;
+    let mut bytes = 0;
+    match entry.transport.read(room) {
+        Ok(0) => {
+            link.flags.readable = false;
+            return Read {
+                bytes: 0,
+                is_end: true,
+            };
         }
         Ok(count) => {
             // A short read took all there was; the next byte is announced. Not so the end.
-            if count < buffer.len() && !entry.link.flags.read_closed {
-                entry.link.flags.readable = false;
+            if count < room.len() && !link.flags.read_closed {
+                link.flags.readable = false;
             }
             context.tally.bytes_in += count as u64;
-            entry.link.rate.bytes(count, &context.limits, context.now);
-            if entry.link.flags.deaf {
-                return None;
-            }
-            let input = buffer.get_mut(..count).unwrap_or_default();
-            match serve(entry, handler, context, input) {
-                Served::All => {}
-                Served::Paused(left) => {
-                    let rest = buffer.get(count - left..count).unwrap_or_default();
-                    let bytes = rest.to_vec();
-                    entry.link.hold(Held { bytes, at: 0 });
-                }
-                Served::Closed(close) => return Some(close),
-            }
+            link.rate.bytes(count, &context.limits, context.now);
+            bytes = count;
         }
         Err(error) if error.kind() == ErrorKind::WouldBlock => {
-            entry.link.flags.readable = false;
+            link.flags.readable = false;
         }
         Err(error) if error.kind() == ErrorKind::Interrupted => {}
-        Err(_) => entry.link.flags.broken = true,
+        Err(_) => link.flags.broken = true,
     }
-    None
+    Read {
+        bytes,
+        is_end: false,
+    }
 }
 
-/// Hands what is in `input` to the handler, message by message.
+/// Hands what is in `input` to the handler, message by message; but for the beginning of one at its end that can be read
+/// to be one of at most `cut_bytes_max`.
 fn serve<H: Handler, T: Transport>(
     entry: &mut Entry<H::State, T>,
     handler: &mut H,
     context: &mut Context,
     input: &mut [u8],
+    cut_bytes_max: usize,
 ) -> Served {
     let Entry {
         link,
@@ -232,7 +306,17 @@ fn serve<H: Handler, T: Transport>(
     loop {
         let before = rest.len();
         // One guard for all the messages: behind one whose handler panicked the others are served.
-        let served = guard(|| serve_each(link, transport, state, handler, context, &mut rest));
+        let served = guard(|| {
+            serve_each(
+                link,
+                transport,
+                state,
+                handler,
+                context,
+                &mut rest,
+                cut_bytes_max,
+            )
+        });
         if let Some(served) = served {
             return served;
         }
@@ -250,12 +334,22 @@ fn serve_each<H: Handler, T: Transport>(
     handler: &mut H,
     context: &mut Context,
     rest: &mut &mut [u8],
+    cut_bytes_max: usize,
 ) -> Served {
     link.watch_pongs();
-    while let Some(event) =
-        link.protocol
-            .receive_with(&mut context.deflate, rest, context.now, &mut context.out)
-    {
+    loop {
+        if cut_bytes_max > 0
+            && let Some(whole) = link.protocol.whole_message_bytes(rest)
+            && whole <= cut_bytes_max
+        {
+            return Served::Cut(rest.len(), whole);
+        }
+        let Context {
+            deflate, out, now, ..
+        } = context;
+        let Some(event) = link.protocol.receive_with(deflate, rest, *now, out) else {
+            return Served::All;
+        };
         match event {
             Event::Message(incoming) => {
                 context.tally.messages_in += 1;
@@ -274,7 +368,6 @@ fn serve_each<H: Handler, T: Transport>(
             return Served::Paused(rest.len());
         }
     }
-    Served::All
 }
 
 /// Condemns a connection: what is unsent is forgotten and a close frame says why, or the

@@ -168,6 +168,82 @@ fn input_that_cannot_be_answered_now_is_answered_later() {
 }
 
 #[test]
+fn message_that_is_longer_than_a_read_is_read_to_its_end() {
+    let limits = Limits {
+        receive_buffer_bytes: 320,
+        ..Sim::quiet()
+    };
+    for len in 100..400 {
+        let mut sim = Sim::new(limits.clone());
+        let mut peer = sim.open("");
+        let texts: Vec<String> = (0..9).map(|n| format!("{n:0len$}")).collect();
+        for text in &texts {
+            peer.say(text);
+        }
+        // Half of the last one comes later.
+        let later = peer
+            .wire
+            .borrow_mut()
+            .to_server
+            .split_off(8 * len + len / 2);
+        sim.settle(&[&peer]);
+        peer.wire.borrow_mut().to_server.extend(later);
+        sim.settle(&[&peer]);
+        assert_eq!(peer.heard(), texts, "{len}");
+    }
+}
+
+#[test]
+fn nothing_comes_between_a_long_message_and_its_header() {
+    let limits = Limits {
+        backlog_pause_bytes: 1 << 20,
+        ..Sim::quiet()
+    };
+    for room in 0..20 {
+        let mut sim = Sim::new(limits.clone());
+        let mut peer = sim.open("");
+        peer.say("big 65536");
+        peer.wire.borrow_mut().room = room;
+        sim.settle(&[&peer]);
+        let mut ping = Vec::new();
+        peer.protocol.send_ping(b"?", &mut ping).unwrap();
+        peer.wire.borrow_mut().to_server.extend(ping);
+        sim.settle(&[&peer]);
+        for _ in 0..3 {
+            peer.wire.borrow_mut().room = 10;
+            sim.settle(&[&peer]);
+        }
+        peer.unblock();
+        sim.settle(&[&peer]);
+        let mut heard = peer.heard();
+        heard.sort_unstable_by_key(String::len);
+        let lens: Vec<usize> = heard.iter().map(String::len).collect();
+        assert_eq!(lens, ["pong".len(), 65_536], "{room}");
+    }
+}
+
+#[test]
+fn turn_of_one_connection_ends_after_so_many_bytes() {
+    let limits = Limits {
+        receive_buffer_bytes: 320,
+        reads_per_turn_max: 2,
+        ..Sim::quiet()
+    };
+    let mut sim = Sim::new(limits);
+    let mut talker = sim.open("");
+    for _ in 0..100 {
+        talker.say(&"x".repeat(200));
+    }
+    let sent = talker.wire.borrow().to_server.len();
+    sim.turn(&[&talker]);
+    let read = sent - talker.wire.borrow().to_server.len();
+    // The last message of a turn is read to its end.
+    assert!((640..640 + 320).contains(&read), "{read}");
+    sim.settle(&[&talker]);
+    assert_eq!(talker.heard().len(), 100);
+}
+
+#[test]
 fn stall_ends_a_connection_and_nobody_else() {
     let mut sim = Sim::new(Sim::quiet());
     let [stalled, mut trickles] = [sim.open(""), sim.open("")];
