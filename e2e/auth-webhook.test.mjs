@@ -18,7 +18,8 @@ import { serve as serveWith } from './support/serve.mjs';
 const KEY = randomBytes(32).toString('hex');
 const ORIGIN = 'https://example.org';
 
-const serve = (t, url, { auth = ['webhook'], table = '' } = {}) => serveWith(t, `
+const serve = (t, url, { auth = ['webhook'], before = '', table = '' } = {}) => serveWith(t, `
+${before}
 origin = ["${ORIGIN}"]
 auth = ${JSON.stringify(auth)}
 [auth_webhook]
@@ -178,4 +179,20 @@ test('a question about a channel waits beside the connection, and a site that is
   assert.deepEqual(JSON.parse((await anna.messages(5))[4]).code, 'overloaded');
   const name = (result) => `rupor_channel_questions_total{result="${result}"}`;
   for (const result of ['allowed', 'failed', 'overloaded']) await counted(rupor, name(result), 1);
+});
+
+test('a channel in an address whose token comes late is refused by its rule, which the log names', async (t) => {
+  const token = (claims) => {
+    const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const signed = `${part({ alg: 'HS256', typ: 'JWT' })}.${part(claims)}`;
+    return `${signed}.${createHmac('sha256', KEY).update(signed).digest('base64url')}`;
+  };
+  const { url, questions } = await scripted(t, (_, response) => response.end('{"allow":true}'));
+  const rupor = await serve(t, url, { auth: ['jwt'], before: 'token.from = ["message"]', table: `[[jwt]]\nalgorithm = "HS256"\nkey = "${KEY}"` });
+  const anna = await Listener.open(t, `ws://${rupor.browsers}/?channel=orders.1`, [], from());
+  anna.ws.send(token({ sub: 'anna', exp: Math.floor(Date.now() / 1000) + 60 }));
+  assert.equal((await inTime(anna.closed, 'the end')).code, 3501);
+  await rupor.waitFor(/subscribe of channel orders\.1 by user anna is refused: rule orders\.\* \(.*rupor\.toml:\d+.*\): subscribe = "webhook", and .* in the first message/);
+  await counted(rupor, right('subscribe'), 1);
+  assert.deepEqual(questions, []);
 });

@@ -238,13 +238,15 @@ impl WorkerHandler {
         };
         state.user = identity.user;
         state.expires_at = expiry(identity.expires_at);
-        let number = hub_id(connection.id());
+        let user = state.user.clone();
         let may = |channel: &Arc<str>| {
-            // The site cannot be asked here: the page subscribes when it knows that it is believed.
-            matches!(
-                self.check(Right::Subscribe, channel, None, state, number),
-                Ok(None)
-            )
+            let wish = Wish {
+                right: Right::Subscribe,
+                channel,
+                user: user.as_deref(),
+                token: None,
+            };
+            rights::check_unasked(&self.gateway, &self.auth, wish).is_ok()
         };
         let entered = if entry.channels.iter().all(may) {
             self.enter(connection, state, &mut entry)

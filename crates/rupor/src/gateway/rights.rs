@@ -78,6 +78,24 @@ pub(super) fn check<'g>(
     Err(forbid(gateway, rule, wish, why))
 }
 
+/// The same where the site cannot be asked, because who connects said only by a message who it is: what the site would have
+/// to be asked about it may not.
+pub(super) fn check_unasked(
+    gateway: &Gateway,
+    auth: &Auth,
+    wish: Wish<'_>,
+) -> Result<(), Forbidden> {
+    let Some(rule) = check(gateway, auth, wish)? else {
+        return Ok(());
+    };
+    let right = wish.right.name();
+    let why = format!(
+        "{right} = \"webhook\", and the site is not asked about a channel in an address whose token comes in the first message: \
+         subscribe when `authenticated` has come"
+    );
+    Err(forbid(gateway, Some(rule), wish, Some(why)))
+}
+
 /// Asks the site, as a rule says. `message`: what is to be published.
 pub(super) async fn ask(
     gateway: &Gateway,

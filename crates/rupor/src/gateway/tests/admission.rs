@@ -222,11 +222,16 @@ fn a_token_that_is_not_believed_closes() {
 
 #[test]
 fn a_channel_of_the_address_that_is_not_for_the_user_closes() {
-    let site = Site::with(settings(), &first_message(), Limits::default());
-    let mut client = site.connect("/?channel=staff");
-    client.send_text(&token("anna", 60));
-    assert_eq!(client.expect_close().0, 3501);
-    drop(client);
+    let mut settings = settings();
+    // Nobody could be asked at that moment, even if the site were there.
+    settings.channels[2].subscribe = Who::Webhook;
+    let site = Site::with(settings, &first_message(), Limits::default());
+    for (channel, refused) in [("staff", 1), ("team:red", 2)] {
+        let mut client = site.connect(&format!("/?channel={channel}"));
+        client.send_text(&token("anna", 60));
+        assert_eq!(client.expect_close().0, 3501);
+        assert_eq!(site.gateway.counts().forbidden, [refused, 0]);
+    }
     site.expect_empty();
 }
 
