@@ -20,6 +20,7 @@ mod log;
 mod metrics;
 mod outlet;
 mod pages;
+mod system;
 
 use std::process::ExitCode;
 

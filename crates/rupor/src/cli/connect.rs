@@ -17,7 +17,8 @@ mod show;
 
 use super::say;
 use super::url::{self, TlsArgs, tls_config};
-use conversation::{Conversation, Interrupts};
+use crate::system::EndSignals;
+use conversation::Conversation;
 use rupor_proto::Close;
 use rupor_server::{Client, ConnectError};
 use std::fmt;
@@ -113,7 +114,7 @@ async fn connect(arguments: &ConnectArgs) -> Result<Close, Failure> {
         .map(|name| format!(", subprotocol {name}"))
         .unwrap_or_default();
     // From here on a Ctrl-C closes in order; it must not find nobody listening once this is said.
-    let interrupts = Interrupts::new().map_err(Failure::System)?;
+    let interrupts = EndSignals::catch().map_err(Failure::System)?;
     // What stands behind may be a token.
     let place = url.split('?').next().unwrap_or_default();
     say(&format!("connected to {place}{subprotocol}"));

@@ -13,10 +13,10 @@ const OWN_PER_WORKER: usize = 3;
 const PART: usize = 8;
 
 /// The configuration with its numbers of connections lowered to what the descriptors are enough for, and what to say about
-/// it. `limits` is what Linux shows as `/proc/self/limits`; where there is no such file nothing is lowered.
-pub(super) fn fit(config: &Config, limits: &str) -> (Config, Option<String>) {
+/// it. `soft` is how many the process may have; where there is no bound nothing is lowered.
+pub(super) fn fit(config: &Config, soft: Option<usize>) -> (Config, Option<String>) {
     let mut config = config.clone();
-    let Some(soft) = soft_limit(limits) else {
+    let Some(soft) = soft else {
         return (config, None);
     };
     let own = OWN + OWN_PER_WORKER * config.workers.get();
@@ -38,14 +38,6 @@ pub(super) fn fit(config: &Config, limits: &str) -> (Config, Option<String>) {
     (config, Some(warning))
 }
 
-/// How many descriptors the process may have, by what Linux shows as `/proc/self/limits`; `None` where there is no bound.
-pub(super) fn soft_limit(limits: &str) -> Option<usize> {
-    let line = limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::fit;
@@ -58,16 +50,10 @@ mod tests {
         load::load(Mode::Demo, None, &|_| None, flags).unwrap()
     }
 
-    fn limits(soft: &str) -> String {
-        format!(
-            "Limit      Soft Limit  Hard Limit  Units\nMax open files    {soft}     524288    files\n"
-        )
-    }
-
     #[test]
     fn browsers_leave_descriptors_to_the_inlets() {
         for soft in [256, 1024, 20_000, 100_000] {
-            let (fitted, warning) = fit(&demo(), &limits(&soft.to_string()));
+            let (fitted, warning) = fit(&demo(), Some(soft));
             let shared = fitted.limits.connections_max
                 + fitted.inlet_connections_max
                 + fitted.limits.lingering_max;
@@ -84,8 +70,8 @@ mod tests {
 
     #[test]
     fn where_there_are_enough_nothing_changes() {
-        for limits in [limits("524288"), limits("unlimited"), String::new()] {
-            let (fitted, warning) = fit(&demo(), &limits);
+        for soft in [Some(524_288), None] {
+            let (fitted, warning) = fit(&demo(), soft);
             let demo = demo();
             assert_eq!(warning, None);
             assert_eq!(fitted.limits.connections_max, demo.limits.connections_max);
@@ -95,7 +81,7 @@ mod tests {
 
     #[test]
     fn with_hardly_any_something_is_still_served() {
-        let (fitted, _) = fit(&demo(), &limits("16"));
+        let (fitted, _) = fit(&demo(), Some(16));
         assert!(fitted.limits.connections_max > 0);
         assert!(fitted.inlet_connections_max > 0);
     }

@@ -11,10 +11,9 @@ use crate::config::InletAddress;
 use clap::ArgGroup;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -231,29 +230,25 @@ fn exchange_line(inlet: &InletAddress, line: &str) -> Result<String, Failure> {
         place: place.clone(),
         error,
     };
-    match inlet {
+    converse(&place, connect(inlet).map_err(unreachable)?, line)
+}
+
+fn connect(inlet: &InletAddress) -> io::Result<Socket> {
+    let socket = match inlet {
         InletAddress::Tcp(address) => {
-            let stream =
-                TcpStream::connect_timeout(address, ANSWER_DEADLINE).map_err(unreachable)?;
-            stream
-                .set_read_timeout(Some(ANSWER_DEADLINE))
-                .map_err(unreachable)?;
-            stream
-                .set_write_timeout(Some(ANSWER_DEADLINE))
-                .map_err(unreachable)?;
-            converse(&place, stream, line)
+            let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
+            socket.connect_timeout(&SockAddr::from(*address), ANSWER_DEADLINE)?;
+            socket
         }
         InletAddress::Unix(path) => {
-            let stream = UnixStream::connect(path).map_err(unreachable)?;
-            stream
-                .set_read_timeout(Some(ANSWER_DEADLINE))
-                .map_err(unreachable)?;
-            stream
-                .set_write_timeout(Some(ANSWER_DEADLINE))
-                .map_err(unreachable)?;
-            converse(&place, stream, line)
+            let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+            socket.connect(&SockAddr::unix(path)?)?;
+            socket
         }
-    }
+    };
+    socket.set_read_timeout(Some(ANSWER_DEADLINE))?;
+    socket.set_write_timeout(Some(ANSWER_DEADLINE))?;
+    Ok(socket)
 }
 
 fn converse(place: &str, mut stream: impl Read + Write, line: &str) -> Result<String, Failure> {

@@ -3,10 +3,10 @@
 //! SIGPIPE is ignored by the standard library's start-up code, so a peer that went away is an error, not our end.
 
 use crate::outlet::PhpRunning;
+use crate::system::{EndSignals, ReloadSignal};
 use rupor_server::{Running, Tls};
 use std::io;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
@@ -29,9 +29,8 @@ const DRAIN_MARGIN: Duration = Duration::from_secs(15);
 /// The signals, caught from now on.
 #[derive(Debug)]
 pub(super) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
+    end: EndSignals,
+    reload: ReloadSignal,
 }
 
 impl Signals {
@@ -42,9 +41,8 @@ impl Signals {
     /// The system gives no signal handler.
     pub(super) fn catch() -> io::Result<Self> {
         Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
+            end: EndSignals::catch()?,
+            reload: ReloadSignal::catch()?,
         })
     }
 
@@ -52,9 +50,8 @@ impl Signals {
     async fn end(&mut self, reload: impl Fn()) {
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => reload(),
+                () = self.end.next() => return,
+                () = self.reload.next() => reload(),
             }
         }
     }

@@ -13,6 +13,7 @@ use crate::config::{Config, InletAddress, Mode, TlsFiles};
 use crate::demo::{self, Lack};
 use crate::inlet::listener::InletError;
 use crate::log;
+use crate::system::open_files_max;
 use rupor_server::{Handler, Running, Server, StartError, Tls, TlsError};
 use std::fmt;
 use std::path::Path;
@@ -146,8 +147,7 @@ fn started(config: &Config, passed: PassedSockets) -> Result<Ending, Failure> {
         inlets: runtime("rupor-inlet", INLET_THREADS)?,
         handlers: runtime("rupor-handlers", 1)?,
     };
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let (mut config, warning) = super::descriptors::fit(config, &limits);
+    let (mut config, warning) = super::descriptors::fit(config, open_files_max());
     if let (Mode::Serve, Some(warning)) = (config.mode, warning) {
         warn!("{warning}");
     }

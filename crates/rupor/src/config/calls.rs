@@ -5,6 +5,7 @@ use super::options::{Default, Definition, Shape, option};
 use super::source::Located;
 use super::types::{CallConfig, CallEvent, FailedEvent, FpmAddress, FpmConfig, WebhookConfig};
 use super::{Secret, build, build::Values, parse, php};
+use crate::system::HAS_UNIX_SOCKETS;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -61,6 +62,18 @@ pub(super) fn fpm(values: &Values<'_>) -> Result<Option<FpmConfig>, ConfigError>
     let Some(script) = php::script(values, "fpm.script", "--fpm")? else {
         return Ok(None);
     };
+    if let (Some(given), FpmAddress::Unix(_), false) = (
+        values.located("fpm.address"),
+        &config.address,
+        HAS_UNIX_SOCKETS,
+    ) {
+        let what = format!(
+            "{}: this system has no Unix sockets",
+            parse::shown(&given.text)
+        );
+        let fix = "let php-fpm listen on TCP, and write tcp://127.0.0.1:9000";
+        return Err(Problem::new(what, fix).at(&given.origin));
+    }
     // php-fpm runs elsewhere, and knows a script by its full path only.
     let Ok(script) = std::path::absolute(script) else {
         return Ok(None);

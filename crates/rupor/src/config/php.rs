@@ -4,6 +4,7 @@ use super::error::{ConfigError, Problem};
 use super::options::{Default, Definition, Shape, option};
 use super::types::{FailedEvent, PhpConfig, PhpKey};
 use super::{build::Values, parse};
+use crate::system::{HAS_PROCESS_MEMORY, HAS_UNIX_SOCKETS};
 use std::fs::File;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -28,6 +29,11 @@ pub(super) fn php(values: &Values<'_>) -> Result<Option<PhpConfig>, ConfigError>
     let config = processes(values)?;
     // Last, so that a slip in the table is named also where there are no handlers.
     let script = script(values, "php.script", "--php")?;
+    if let (Some(given), false) = (values.located("php.script"), HAS_UNIX_SOCKETS) {
+        let what = "handlers in processes of PHP are handed a Unix socket, which this system does not have";
+        let fix = "let php-fpm run them by TCP (--fpm), or a webhook (--webhook-url)";
+        return Err(Problem::new(what, fix).at(&given.origin));
+    }
     Ok(script.map(|script| PhpConfig { script, ..config }))
 }
 
@@ -91,6 +97,10 @@ const WORKER_MEMORY_MIN: u64 = 1 << 20;
 fn worker_memory(text: &str) -> Result<u64, Problem> {
     match parse::bytes(text, 0, NUMBER_MAX)? {
         0 => Ok(0),
+        _ if !HAS_PROCESS_MEMORY => Err(Problem::new(
+            "what memory a process has is known on Linux only",
+            "leave it out; php.max_jobs replaces processes, too",
+        )),
         bytes if bytes >= WORKER_MEMORY_MIN => Ok(bytes),
         bytes => Err(Problem::new(
             format!("no PHP process has so little memory: {bytes} bytes"),

@@ -98,6 +98,7 @@ fn is_local(host: &Host) -> bool {
         Host::Tcp(name) => {
             name == "localhost" || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
         }
+        #[cfg(unix)]
         Host::Unix(_) => true,
     }
 }

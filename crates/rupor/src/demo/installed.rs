@@ -1,5 +1,6 @@
 //! Whether there is a PHP that can run the handlers.
 
+use crate::system::HAS_UNIX_SOCKETS;
 use std::fmt;
 use std::io;
 use std::process::Stdio;
@@ -21,6 +22,8 @@ pub(crate) enum Lack {
     Silent(String),
     /// It is too old: its `PHP_VERSION_ID`.
     TooOld(String, u32),
+    /// No process could be handed its stream.
+    NoUnixSockets,
 }
 
 impl fmt::Display for Lack {
@@ -36,6 +39,9 @@ impl fmt::Display for Lack {
                 "The program {binary} does not say which version of PHP it is. Fix: name PHP's command line program with \
                  --php-binary; then start rupor demo again."
             ),
+            Self::NoUnixSockets => formatter.write_str(
+                "Handlers in processes of PHP need Unix sockets, which this system does not have.",
+            ),
             Self::TooOld(binary, version) => write!(
                 formatter,
                 "The program {binary} is PHP {}.{}, and the examples need {} or newer. Fix: install a newer one, or name it \
@@ -50,6 +56,9 @@ impl fmt::Display for Lack {
 
 /// Asks this program for its version; `Ok`: it can run the handlers.
 pub(crate) async fn look(binary: &str) -> Result<(), Lack> {
+    if !HAS_UNIX_SOCKETS {
+        return Err(Lack::NoUnixSockets);
+    }
     let asked = Command::new(binary)
         // Without a php.ini, which may print things.
         .args(["-n", "-r", "echo PHP_VERSION_ID;"])

@@ -4,13 +4,11 @@
 //! `localhost` is the one exception and means 127.0.0.1.
 
 use crate::config::InletAddress;
+use crate::system::{HAS_UNIX_SOCKETS, UNIX_PATH_BYTES_MAX};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-
-/// Longest path of a Unix socket in bytes: `sun_path` has 108 on Linux and ends with a zero.
-pub(crate) const UNIX_PATH_BYTES_MAX: usize = 107;
 
 /// What is wrong with the text of an inlet's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +25,8 @@ pub(crate) enum InletAddressError {
     PathTooLong,
     /// The path holds a zero byte.
     PathWithZero,
+    /// This system has no Unix sockets.
+    NoUnixSockets,
 }
 
 impl fmt::Display for InletAddressError {
@@ -49,6 +49,9 @@ impl fmt::Display for InletAddressError {
                 "the path of a Unix socket is at most {UNIX_PATH_BYTES_MAX} bytes long"
             ),
             Self::PathWithZero => formatter.write_str("a path cannot hold a zero byte"),
+            Self::NoUnixSockets => formatter.write_str(
+                "tcp://127.0.0.1:1234, since this system has no Unix sockets",
+            ),
         }
     }
 }
@@ -65,6 +68,9 @@ impl FromStr for InletAddress {
         let Some(path) = text.strip_prefix("unix://") else {
             return Err(InletAddressError::UnknownScheme);
         };
+        if !HAS_UNIX_SOCKETS {
+            return Err(InletAddressError::NoUnixSockets);
+        }
         if path.is_empty() || path == "/" {
             return Err(InletAddressError::NoPath);
         }

@@ -35,10 +35,11 @@ pub(crate) use stream::Acceptor;
 use super::listener::{Inlet, Listener};
 use crate::gateway::patience::Patience;
 use crate::gateway::{Gateway, Publish, PublishError, Receipt};
+use crate::system::UnixListener;
 use accept::Accept;
 use std::io;
 use std::sync::Arc;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 

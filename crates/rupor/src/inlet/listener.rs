@@ -5,13 +5,12 @@
 //! end the file is removed only if it is still the one that was made here.
 
 use crate::config::InletAddress;
+use crate::system::{self, StdUnixListener};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fmt;
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 /// Mode of the socket file: owner and group. The web server's user belongs into the group.
@@ -103,7 +102,7 @@ pub(crate) struct Inlet {
 #[derive(Debug)]
 pub(crate) enum Listener {
     Tcp(TcpListener),
-    Unix(UnixListener, SocketFile),
+    Unix(StdUnixListener, SocketFile),
 }
 
 impl Inlet {
@@ -142,7 +141,8 @@ impl Inlet {
     ///
     /// # Errors
     /// It has no path.
-    pub(crate) fn of_passed(listener: UnixListener) -> io::Result<Self> {
+    #[cfg(unix)]
+    pub(crate) fn of_passed(listener: StdUnixListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let path = address
@@ -170,8 +170,11 @@ impl Inlet {
 
 fn open_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    // Without it a restart fails for a minute because of connections of the time before (TIME_WAIT).
-    socket.set_reuse_address(true)?;
+    // Without it a restart fails for a minute because of connections of the time before (TIME_WAIT). On Windows it would let
+    // two programs have one port.
+    if cfg!(not(windows)) {
+        socket.set_reuse_address(true)?;
+    }
     socket.bind(&address.into())?;
     socket.listen(LISTEN_BACKLOG)?;
     socket.set_nonblocking(true)?;
@@ -187,7 +190,7 @@ fn tcp_problem(error: io::Error) -> Problem {
     }
 }
 
-fn open_unix(path: &Path) -> Result<(UnixListener, SocketFile), Problem> {
+fn open_unix(path: &Path) -> Result<(StdUnixListener, SocketFile), Problem> {
     remove_stale(path)?;
     let open = || {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -195,7 +198,7 @@ fn open_unix(path: &Path) -> Result<(UnixListener, SocketFile), Problem> {
         // From here on the file is ours to remove, whatever fails.
         let file = SocketFile::made_at(path)?;
         // Until `listen` whoever connects is refused, so the mode that the umask left is never in force.
-        fs::set_permissions(path, Permissions::from_mode(SOCKET_MODE))?;
+        system::set_mode(path, SOCKET_MODE)?;
         socket.listen(LISTEN_BACKLOG)?;
         socket.set_nonblocking(true)?;
         Ok((socket.into(), file))
@@ -223,7 +226,7 @@ fn remove_stale(path: &Path) -> Result<(), Problem> {
         }
         Err(error) => return Err(Problem::Io(error)),
     };
-    if !metadata.file_type().is_socket() {
+    if !system::is_socket(metadata.file_type()) {
         return Err(Problem::NotASocket);
     }
     if is_answered(path)? {
@@ -239,14 +242,13 @@ fn remove_stale(path: &Path) -> Result<(), Problem> {
 
 fn is_answered(path: &Path) -> Result<bool, Problem> {
     // Not blocking: a live one whose backlog is full would let a connect wait.
-    let connect = || -> io::Result<UnixStream> {
+    let connect = || -> io::Result<()> {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
-        socket.connect(&SockAddr::unix(path)?)?;
-        Ok(UnixStream::from(socket))
+        socket.connect(&SockAddr::unix(path)?)
     };
     match connect() {
-        Ok(_) => Ok(true),
+        Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -265,18 +267,16 @@ pub(crate) struct SocketFile {
 #[derive(Debug)]
 struct MadeFile {
     path: PathBuf,
-    device: u64,
-    inode: u64,
+    identity: (u64, u64),
 }
 
 impl SocketFile {
     fn made_at(path: &Path) -> io::Result<Self> {
-        let metadata = fs::symlink_metadata(path)?;
+        let identity = system::identity(&fs::symlink_metadata(path)?);
         Ok(Self {
             made: Some(MadeFile {
                 path: path.to_path_buf(),
-                device: metadata.dev(),
-                inode: metadata.ino(),
+                identity,
             }),
         })
     }
@@ -284,16 +284,11 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let Some(MadeFile {
-            path,
-            device,
-            inode,
-        }) = &self.made
-        else {
+        let Some(MadeFile { path, identity }) = &self.made else {
             return;
         };
-        let ours = fs::symlink_metadata(path)
-            .is_ok_and(|found| found.dev() == *device && found.ino() == *inode);
+        let ours =
+            fs::symlink_metadata(path).is_ok_and(|found| system::identity(&found) == *identity);
         if ours && let Err(error) = fs::remove_file(path) {
             tracing::warn!(path = %path.display(), %error, "the socket file could not be removed");
         }

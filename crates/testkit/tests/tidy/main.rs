@@ -147,6 +147,34 @@ fn the_protocol_crate_has_no_std_and_no_unsafe_code() {
     );
 }
 
+/// A compiler for Windows would find these, too; who builds on Unix finds them here.
+#[test]
+fn what_only_unix_has_stands_in_one_place() {
+    const NAMES: [&str; 6] = [
+        "os::unix",
+        "os::fd",
+        "signal::unix",
+        "net::unix",
+        "net::Unix",
+        "rustix::",
+    ];
+    let mut bad = Vec::new();
+    for file in Tree::read().with_extensions(&["rs"]) {
+        let is_source = file.name.starts_with("crates/") && file.name.contains("/src/");
+        if !is_source || file.name == "crates/rupor/src/system/unix.rs" {
+            continue;
+        }
+        for line in file.text.lines().take(lines_without_tests(file)) {
+            let names = NAMES.iter().filter(|name| line.contains(**name));
+            bad.extend(names.map(|name| format!("{}: {name}", file.name)));
+        }
+    }
+    assert_none(
+        &bad,
+        "only crates/rupor/src/system/unix.rs says what Unix alone has, and other.rs beside it what there is instead",
+    );
+}
+
 #[test]
 fn links_in_documents_resolve() {
     let tree = Tree::read();

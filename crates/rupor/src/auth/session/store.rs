@@ -3,9 +3,9 @@
 
 use super::id::SessionId;
 use crate::config::{Secret, SessionPlace};
+use crate::system::{is_foreign, open_without_links as open};
 use ::redis::aio::MultiplexedConnection;
 use std::fmt;
-use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -174,44 +174,6 @@ fn try_read(
     } else {
         Ok(Some(bytes))
     })
-}
-
-/// Opens a file. As PHP does, no link is followed; a pipe is not waited for.
-#[cfg(unix)]
-fn open(path: &Path) -> io::Result<File> {
-    use rustix::fs::OFlags;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let flags = flags.bits().cast_signed();
-    File::options().read(true).custom_flags(flags).open(path)
-}
-
-#[cfg(not(unix))]
-fn open(path: &Path) -> io::Result<File> {
-    File::open(path)
-}
-
-/// Whether a file may be of somebody who is not the site, and makes himself its user by it: many folders of sessions are
-/// writable to every user of the machine.
-#[cfg(unix)]
-fn is_foreign(path: &Path, found: &Metadata) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt as _;
-    let folder = path.parent().map(std::fs::metadata).transpose()?;
-    let folder_mode = folder.map_or(0, |folder| folder.mode());
-    let own = rustix::process::geteuid().as_raw();
-    Ok(is_of_another(own, found.uid(), folder_mode))
-}
-
-#[cfg(not(unix))]
-fn is_foreign(_: &Path, _: &Metadata) -> io::Result<bool> {
-    Ok(false)
-}
-
-/// PHP's own rule, where everybody may write: a file is one's own, or root's, and root believes all of them.
-#[cfg(unix)]
-fn is_of_another(own: u32, owner: u32, folder_mode: u32) -> bool {
-    const OTHERS_WRITE: u32 = 0o002;
-    folder_mode & OTHERS_WRITE != 0 && own != 0 && ![own, 0].contains(&owner)
 }
 
 /// Keys as phpredis and Laravel write them.

@@ -11,13 +11,13 @@ use super::process::{Usage, usage};
 use super::publications::Publications;
 use super::publisher::Publisher;
 use super::worker::{Outcome, Worker, histogram};
+use crate::system::EndSignals;
 use hdrhistogram::Histogram;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use tokio::signal::unix::{SignalKind, signal};
 
 /// How often the conductor looks up.
 const STEP: Duration = Duration::from_millis(5);
@@ -211,17 +211,13 @@ fn interruptions() -> Result<Arc<AtomicBool>, Failure> {
         .build()
         .map_err(Failure::System)?;
     let entered = runtime.enter();
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::System)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::System)?;
+    let mut signals = EndSignals::catch().map_err(Failure::System)?;
     drop(entered);
     let interrupted = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&interrupted);
     let wait = async move {
         loop {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
+            signals.next().await;
             if seen.swap(true, Ordering::Relaxed) {
                 std::process::exit(1);
             }

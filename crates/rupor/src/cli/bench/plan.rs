@@ -5,6 +5,7 @@ mod way_in;
 use super::failure::{DESCRIPTORS_BESIDE, Failure};
 use super::{BenchArgs, PAYLOAD_BYTES_MAX, Scenario, process};
 use crate::cli::url::{Address, ConnectError, tls_config};
+use crate::system::open_files_max;
 use rupor_proto::handshake::ClientHandshake;
 use rupor_proto::{CloseCode, Config, Connection, DeflateConfig, Frame, Message, Time};
 use rustls::ClientConfig;
@@ -72,7 +73,7 @@ impl Plan {
         if arguments.messages.is_some() && arguments.scenario != Scenario::Echo {
             return Err(Failure::Arguments("--messages is for echo"));
         }
-        let (wanted, allowed) = (arguments.connections, process::descriptors_max());
+        let (wanted, allowed) = (arguments.connections, open_files_max());
         if let Some(allowed) = allowed
             && wanted.saturating_add(DESCRIPTORS_BESIDE) > allowed
         {

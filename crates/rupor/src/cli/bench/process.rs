@@ -1,6 +1,5 @@
 //! What Linux tells about a process: the time its threads ran, and the memory it has.
 
-use crate::cli::descriptors::soft_limit;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -45,11 +44,6 @@ fn resident_bytes(status: &str) -> Option<u64> {
         .find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kib * 1024)
-}
-
-/// How many descriptors this process may have; `None` where the system does not tell or there is no bound.
-pub(super) fn descriptors_max() -> Option<usize> {
-    soft_limit(&fs::read_to_string("/proc/self/limits").ok()?)
 }
 
 #[cfg(test)]

@@ -10,10 +10,12 @@ use super::failure::Failure;
 use super::plan::{Plan, WayIn, write_pong};
 use super::publications::Publications;
 use crate::config::InletAddress;
+use crate::system::connect_unix_mio;
 use mio::event::Source;
-use mio::net::{TcpStream, UnixStream};
+use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use rupor_proto::handshake::ClientHandshake;
+use std::fmt::Debug;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 
@@ -25,11 +27,10 @@ const LINES_AHEAD: usize = 1024 * 1024;
 /// Longest answer to an upgrade request, in bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-#[derive(Debug)]
-enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
+/// A connection by TCP or by a Unix socket.
+trait Stream: Read + Write + Source + Debug + Send {}
+
+impl<S: Read + Write + Source + Debug + Send> Stream for S {}
 
 /// What is read where it is published.
 #[derive(Debug)]
@@ -48,7 +49,7 @@ enum Answers {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Publisher {
-    stream: Stream,
+    stream: Box<dyn Stream>,
     lines: Vec<u8>,
     written: usize,
     /// Whether there may be answers to read.
@@ -108,10 +109,7 @@ impl Publisher {
     /// Registers it for everything.
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let interest = Interest::READABLE | Interest::WRITABLE;
-        match &mut self.stream {
-            Stream::Tcp(stream) => stream.register(registry, token, interest),
-            Stream::Unix(stream) => stream.register(registry, token, interest),
-        }
+        self.stream.register(registry, token, interest)
     }
 
     /// The poller has seen something: answers, or room for lines.
@@ -190,11 +188,7 @@ impl Publisher {
         while let Some(rest) = self.lines.get(self.written..)
             && !rest.is_empty()
         {
-            let written = match &mut self.stream {
-                Stream::Tcp(stream) => stream.write(rest),
-                Stream::Unix(stream) => stream.write(rest),
-            };
-            match written {
+            match self.stream.write(rest) {
                 Ok(written) => self.written += written,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
@@ -210,11 +204,7 @@ impl Publisher {
 
     fn read(&mut self) -> Result<(), String> {
         while self.readable {
-            let read = match &mut self.stream {
-                Stream::Tcp(stream) => stream.read(&mut self.buffer),
-                Stream::Unix(stream) => stream.read(&mut self.buffer),
-            };
-            let count = match read {
+            let count = match self.stream.read(&mut self.buffer) {
                 Ok(0) => return Err("the connection that publishes was closed".to_owned()),
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -272,19 +262,21 @@ fn unexpected(bytes: &[u8], expected: &[u8]) -> String {
     format!("the inlet answers otherwise than with every connection reached: {line}")
 }
 
-fn connect(address: &InletAddress) -> io::Result<(Stream, Vec<u8>)> {
+fn connect(address: &InletAddress) -> io::Result<(Box<dyn Stream>, Vec<u8>)> {
     match address {
         InletAddress::Tcp(address) => open(*address, None),
         InletAddress::Unix(path) => {
-            let stream = std::os::unix::net::UnixStream::connect(path)?;
-            stream.set_nonblocking(true)?;
-            Ok((Stream::Unix(UnixStream::from_std(stream)), Vec::new()))
+            let stream = connect_unix_mio(path)?;
+            Ok((Box::new(stream), Vec::new()))
         }
     }
 }
 
 /// Connects, and opens a WebSocket if there is a handshake for it. Also gives what came behind its answer.
-fn open(server: SocketAddr, handshake: Option<ClientHandshake>) -> io::Result<(Stream, Vec<u8>)> {
+fn open(
+    server: SocketAddr,
+    handshake: Option<ClientHandshake>,
+) -> io::Result<(Box<dyn Stream>, Vec<u8>)> {
     let mut stream = std::net::TcpStream::connect_timeout(&server, OPEN_DEADLINE)?;
     stream.set_nodelay(true)?;
     let mut answer = Vec::new();
@@ -308,5 +300,5 @@ fn open(server: SocketAddr, handshake: Option<ClientHandshake>) -> io::Result<(S
         }
     }
     stream.set_nonblocking(true)?;
-    Ok((Stream::Tcp(TcpStream::from_std(stream)), answer))
+    Ok((Box::new(TcpStream::from_std(stream)), answer))
 }

@@ -2,13 +2,12 @@
 
 use super::show::Output;
 use crate::cli::say;
+use crate::system::EndSignals;
 use rupor_proto::{ApiMisuse, Close, CloseCode, Config, Limits};
 use rupor_server::{ClientStream, Received, WebSocket, WebSocketLimits};
 use std::future::poll_fn;
-use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
@@ -38,33 +37,6 @@ pub(super) fn limits() -> WebSocketLimits {
         unsent_bytes_max: UNSENT_BYTES_MAX,
         stall_timeout_ms: 0,
         ..WebSocketLimits::with_protocol(protocol)
-    }
-}
-
-/// Ctrl-C, and the signal by which a service is stopped.
-#[derive(Debug)]
-pub(super) struct Interrupts {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Interrupts {
-    /// Listens from now on.
-    ///
-    /// # Errors
-    /// The system does not let the signals be listened for.
-    pub(super) fn new() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
     }
 }
 
@@ -100,7 +72,7 @@ impl Conversation {
     pub(super) async fn run(
         mut self,
         mut lines: Option<mpsc::Receiver<String>>,
-        mut interrupts: Interrupts,
+        mut interrupts: EndSignals,
     ) -> Result<Close, ApiMisuse> {
         loop {
             let ending = self.ending;

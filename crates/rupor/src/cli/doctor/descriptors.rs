@@ -3,16 +3,17 @@
 use super::Subject;
 use super::findings::Findings;
 use crate::cli::descriptors::fit;
+use crate::system::open_files_max;
 
 const CHECK: &str = "open files";
 
 /// Looks at the limit of this process, which one that is started the same way has, too.
 pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
-    let Ok(limits) = std::fs::read_to_string("/proc/self/limits") else {
-        return findings.ok(CHECK, "this system does not tell its limit");
+    let Some(limit) = open_files_max() else {
+        return findings.ok(CHECK, "this system has no limit");
     };
     let wanted = subject.config.limits.connections_max;
-    let (fitted, warning) = fit(subject.config, &limits);
+    let (fitted, warning) = fit(subject.config, Some(limit));
     if warning.is_none() {
         return findings.ok(CHECK, format!("enough for connections_max = {wanted}"));
     }

@@ -1,5 +1,6 @@
 //! Connecting to something that the configuration names, with what to do when that fails.
 
+use crate::system::connect_unix;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,17 +17,8 @@ pub(super) async fn tcp(address: SocketAddr) -> Result<(), io::Error> {
 }
 
 /// Connects to a Unix socket.
-#[cfg(unix)]
 pub(super) async fn unix(path: &Path) -> Result<(), io::Error> {
-    in_time(tokio::net::UnixStream::connect(path))
-        .await
-        .map(drop)
-}
-
-/// There are none.
-#[cfg(not(unix))]
-pub(super) async fn unix(_: &Path) -> Result<(), io::Error> {
-    Err(ErrorKind::Unsupported.into())
+    in_time(connect_unix(path)).await.map(drop)
 }
 
 /// What to do about it. `what`: what should be there.

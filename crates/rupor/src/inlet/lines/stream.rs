@@ -1,11 +1,12 @@
 //! What a connection of lines needs of its socket, TCP or Unix.
 
 use crate::inlet::listener::SocketFile;
+use crate::system::{UnixListener, UnixStream};
 use socket2::SockRef;
 use std::io::{self, Read as _};
 use std::net::Shutdown;
 use tokio::io::Interest;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream};
 
 /// A connected socket that does not block.
 pub(crate) trait Stream: Send + Sync + 'static {
@@ -58,6 +59,7 @@ impl Stream for TcpStream {
     }
 }
 
+#[cfg(unix)]
 impl Stream for UnixStream {
     async fn ready(&self, interest: Interest) -> io::Result<()> {
         UnixStream::ready(self, interest).await.map(|_| ())

@@ -151,6 +151,7 @@ fn tls(mode: SslMode) -> Result<rustls::ClientConfig, Failed> {
 pub(in crate::inlet) fn address(server: &Config) -> String {
     let hosts = server.get_hosts().iter().map(|host| match host {
         Host::Tcp(name) => name.clone(),
+        #[cfg(unix)]
         Host::Unix(path) => path.display().to_string(),
     });
     let hosts: Vec<_> = hosts.collect();

@@ -5,6 +5,7 @@ use super::lanes::{About, Event};
 use super::record::{self, Reply, Taken, Variables, Wrong};
 use crate::config::{FpmAddress, FpmConfig};
 use crate::gateway::ConnectionId;
+use crate::system::{UnixStream, connect_unix};
 use socket2::SockRef;
 use std::fmt;
 use std::io;
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
@@ -179,7 +180,7 @@ impl Pool {
 
     async fn connect(&self) -> io::Result<Kept> {
         let stream = match &self.config.address {
-            FpmAddress::Unix(path) => Stream::Unix(UnixStream::connect(path).await?),
+            FpmAddress::Unix(path) => Stream::Unix(connect_unix(path).await?),
             FpmAddress::Tcp(address) => {
                 let stream = TcpStream::connect(address).await?;
                 let _ = stream.set_nodelay(true);

@@ -1,13 +1,10 @@
 //! Handlers that come with the program, as files: PHP reads scripts from nowhere else.
 
-use std::fs::{self, Permissions};
+use crate::system;
+use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
-
-/// For this user alone: whoever could write here could run programs as this user.
-const PRIVATE: u32 = 0o700;
 
 /// A private temporary folder with the files. It is removed when this is dropped.
 #[derive(Debug)]
@@ -16,10 +13,8 @@ pub(super) struct Folder(TempDir);
 impl Folder {
     /// Writes files of these names, which may have folders in them, and texts.
     pub(super) fn write(files: &[(&str, &str)]) -> io::Result<Self> {
-        let folder = tempfile::Builder::new()
-            .prefix("rupor-demo-")
-            .permissions(Permissions::from_mode(PRIVATE))
-            .tempdir()?;
+        let mut builder = tempfile::Builder::new();
+        let folder = system::private(builder.prefix("rupor-demo-")).tempdir()?;
         for (name, text) in files {
             let path = folder.path().join(name);
             if let Some(parent) = path.parent() {

@@ -8,9 +8,9 @@
 //! The parent is, for the system, the *thread* that started the process. Processes must be started on a thread that lives as
 //! long as the program: the one of `rupor-handlers`, on which their tasks run.
 
+use crate::system::{end_with_parent, parent_id, replace_with};
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::os::unix::process::{CommandExt as _, parent_id};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
@@ -44,17 +44,7 @@ pub(crate) fn become_program(mut arguments: impl Iterator<Item = OsString>) -> E
     if parent != *parent_id().to_string() {
         return ExitCode::FAILURE;
     }
-    let error = Command::new(&program).args(arguments).exec();
+    let error = replace_with(Command::new(&program).args(arguments));
     let _ = writeln!(std::io::stderr(), "{}: {error}", program.display());
     ExitCode::from(EXIT_NOT_RUN)
 }
-
-#[cfg(target_os = "linux")]
-fn end_with_parent() {
-    use rustix::process::{Signal, set_parent_process_death_signal};
-    // Without it the process is one that may outlive this program, which is no reason not to start it.
-    let _ = set_parent_process_death_signal(Some(Signal::KILL));
-}
-
-#[cfg(not(target_os = "linux"))]
-fn end_with_parent() {}

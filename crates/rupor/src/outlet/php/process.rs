@@ -3,13 +3,11 @@
 use super::launcher;
 use crate::config::PhpConfig;
 use crate::log;
+use crate::system::{self, UnixStream};
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tracing::Instrument as _;
 
@@ -33,27 +31,25 @@ pub(super) struct Process {
 impl Process {
     /// Starts worker `number`. It is killed when this is dropped, and on Linux also when the program is ([`launcher`]).
     pub(super) fn start(config: &PhpConfig, script: &Path, number: usize) -> io::Result<Self> {
-        let (ours, theirs) = StdUnixStream::pair()?;
-        ours.set_nonblocking(true)?;
-        let mut child = Command::from(launcher::command("/bin/sh"))
+        let (stream, theirs) = system::stream_for_program()?;
+        let mut command = Command::from(launcher::command("/bin/sh"));
+        command
             .args(["-c", SHELL, "rupor"])
             .arg(&config.binary)
             .arg(script)
             .env("RUPOR_WORKER", number.to_string())
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdin(theirs)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // Ctrl-C is for the gateway, which has things to tell the handlers before they end.
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()?;
+            .kill_on_drop(true);
+        // Ctrl-C is for the gateway, which has things to tell the handlers before they end.
+        let mut child = system::apart(&mut command).spawn()?;
         if let Some(output) = child.stdout.take() {
             tokio::spawn(log_lines(output, number, false).in_current_span());
         }
         if let Some(output) = child.stderr.take() {
             tokio::spawn(log_lines(output, number, true).in_current_span());
         }
-        let stream = UnixStream::from_std(ours)?;
         Ok(Self { child, stream })
     }
 }

@@ -6,6 +6,7 @@ use super::stats::End;
 use super::wire::{self, Command, EventKind, PROTOCOL};
 use super::{Order, Php, Worker};
 use crate::gateway::Gateway;
+use crate::system::{OwnedReadHalf, OwnedWriteHalf};
 use serde::Deserialize;
 use serde_json::json;
 use std::io;
@@ -15,7 +16,6 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::watch;
 use tokio::time::{Instant, interval, sleep, timeout};
 

@@ -1,6 +1,7 @@
 //! Files that are sessions, and what is none.
 
 use super::*;
+use std::fs::File;
 
 const ID: &str = "abcdefghijklmnopqrstuv";
 
@@ -100,7 +101,7 @@ fn where_everybody_writes_a_session_is_of_who_runs_this() {
         (0, STRANGER, 0o1733, false),
     ] {
         assert_eq!(
-            is_of_another(own, owner, folder_mode),
+            crate::system::is_of_another(own, owner, folder_mode),
             is_anothers,
             "{own} {owner} {folder_mode:o}"
         );
