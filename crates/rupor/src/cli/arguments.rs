@@ -133,6 +133,8 @@ fn flag(mode: Mode, definition: &'static Definition) -> Arg {
     let argument = Arg::new(definition.key)
         .long(definition.flag_name())
         .visible_aliases(definition.alias().map(options::Alias::flag_name))
+        // Or it would be taken for a slip of --workers, which are threads of ours.
+        .aliases((definition.key == "php.workers").then_some("num-workers"))
         .value_name(definition.form)
         .help(format!(
             "{} [env: {variable}] [default: {default}]",
@@ -226,6 +228,15 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn processes_of_php_are_not_taken_for_threads() {
+        let given = ["rupor", "serve", "--num-workers", "3"];
+        let matches = command().try_get_matches_from(given).unwrap();
+        let serve = matches.subcommand_matches("serve").unwrap();
+        let taken = serve.get_one::<String>("php.workers");
+        assert_eq!(taken.map(String::as_str), Some("3"));
     }
 
     #[test]

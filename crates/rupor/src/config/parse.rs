@@ -65,7 +65,9 @@ pub(crate) fn bytes(text: &str, min: u64, max: u64) -> Result<u64, Problem> {
         ("MiB", 1024 * 1024),
         ("GiB", 1024 * 1024 * 1024),
     ];
-    let fix = || format!("write a number of bytes from {min} to {max}, such as 65536 or 64KiB");
+    let fix = || {
+        format!("write a number of bytes from {min} to {max}, such as 65536, 64KiB, 16MiB or 1GiB")
+    };
     let (digits, unit) = units
         .iter()
         .find_map(|(name, unit)| Some((text.strip_suffix(name)?.trim_end(), *unit)))
@@ -86,7 +88,8 @@ pub(crate) fn bytes(text: &str, min: u64, max: u64) -> Result<u64, Problem> {
 pub(crate) fn duration(text: &str, min: Duration, max: Duration) -> Result<Duration, Problem> {
     let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
     let (least, most) = (min.as_secs(), max.as_secs());
-    let fix = || format!("write a time from {least}s to {most}s, such as 500ms, 15s or 2m");
+    let short = if least == 0 { "500ms, " } else { "" };
+    let fix = || format!("write a time from {least}s to {most}s, such as {short}15s or 2m");
     let parsed = units.iter().find_map(|(name, unit)| {
         let digits = text.strip_suffix(name)?;
         digits.parse::<u64>().ok()?.checked_mul(*unit)
