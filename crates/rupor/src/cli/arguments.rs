@@ -6,7 +6,8 @@ use super::doctor::{self, DoctorArgs};
 use super::outbox::OutboxArgs;
 use super::publish::PublishArgs;
 use crate::config::Mode;
-use crate::config::options::{self, Default, Definition, Shape};
+use crate::config::definition::{Alias, Default, Definition, Shape};
+use crate::config::options::{self, LIMITS};
 use clap::{Arg, ArgAction, Args as _, Command, value_parser};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -132,7 +133,7 @@ fn flag(mode: Mode, definition: &'static Definition) -> Arg {
     let variable = definition.variable();
     let argument = Arg::new(definition.key)
         .long(definition.flag_name())
-        .visible_aliases(definition.alias().map(options::Alias::flag_name))
+        .visible_aliases(definition.alias().map(Alias::flag_name))
         // Or it would be taken for a slip of --workers, which are threads of ours.
         .aliases((definition.key == "php.workers").then_some("num-workers"))
         .value_name(definition.form)
@@ -142,7 +143,7 @@ fn flag(mode: Mode, definition: &'static Definition) -> Arg {
         ))
         .help_heading(definition.section)
         // The flags that one needs every day stand in `-h`, all of them in `--help`.
-        .hide_short_help(definition.section == crate::config::options::LIMITS);
+        .hide_short_help(definition.section == LIMITS);
     match definition.shape {
         Shape::List | Shape::Tables(_) => argument.action(ArgAction::Append),
         Shape::Switch => argument

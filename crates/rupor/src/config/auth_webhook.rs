@@ -1,8 +1,8 @@
 //! `[auth_webhook]`: the address of the site's that says who somebody is and what he may, as options, and what they come to.
 
 use super::build::Values;
+use super::definition::{Default, Definition, SERVE, Shape, option};
 use super::error::{ConfigError, Problem};
-use super::options::{Default, Definition, Shape, serve_option};
 use super::{Secret, calls, parse};
 use http::header::{self, HeaderName};
 use std::time::Duration;
@@ -61,57 +61,48 @@ fn header(text: &str) -> Result<HeaderName, Problem> {
 }
 
 static OPTIONS: &[Definition] = &[
-    Definition {
-        example: "url = \"https://example.org/ws-auth\"",
-        ..serve_option(
-            SECTION,
-            "auth_webhook.url",
-            Shape::Text,
-            "URL",
-            Default::Explained(
-                "nobody is asked; `auth = \"webhook\"` and rules with `webhook` need one",
-            ),
-            "What is asked by POST who an upgrade comes from (`auth = \"webhook\"`), and what a connection may do in a channel (`subscribe = \"webhook\"`): docs/howto/auth-webhook.md",
-        )
-    },
-    Definition {
-        example: "key_file = \"/etc/rupor/auth.key\"",
-        ..serve_option(
-            SECTION,
-            "auth_webhook.key_file",
-            Shape::Text,
-            "FILE",
-            Default::Explained("none; it needs one"),
-            "File with the key that questions are signed with: 32 bytes or more; one line end at its end is left out",
-        )
-    },
-    Definition {
-        example: "key = \"…\"",
-        ..serve_option(
-            SECTION,
-            "auth_webhook.key",
-            Shape::Secret,
-            "TEXT",
-            Default::Explained("see auth_webhook.key_file"),
-            "The same in place. There is no flag for it, because other users can read a command line",
-        )
-    },
-    serve_option(
+    option(
+        SECTION,
+        "auth_webhook.url",
+        Shape::Text,
+        "URL",
+        Default::Explained(
+            "nobody is asked; `auth = \"webhook\"` and rules with `webhook` need one",
+        ),
+        "What is asked by POST who an upgrade comes from (`auth = \"webhook\"`), and what a connection may do in a channel (`subscribe = \"webhook\"`): docs/howto/auth-webhook.md",
+    ).of(SERVE).example("url = \"https://example.org/ws-auth\""),
+    option(
+        SECTION,
+        "auth_webhook.key_file",
+        Shape::Text,
+        "FILE",
+        Default::Explained("none; it needs one"),
+        "File with the key that questions are signed with: 32 bytes or more; one line end at its end is left out",
+    ).of(SERVE).example("key_file = \"/etc/rupor/auth.key\""),
+    option(
+        SECTION,
+        "auth_webhook.key",
+        Shape::Secret,
+        "TEXT",
+        Default::Explained("see auth_webhook.key_file"),
+        "The same in place. There is no flag for it, because other users can read a command line",
+    ).of(SERVE).example("key = \"…\""),
+    option(
         SECTION,
         "auth_webhook.timeout",
         Shape::Text,
         "TIME",
         Default::Value("3s"),
         "How long an answer may take, from 100ms to 30s. Over it nobody is let in (503). An upgrade has `limits.admit_timeout_ms` in all",
-    ),
-    serve_option(
+    ).of(SERVE),
+    option(
         SECTION,
         "auth_webhook.headers",
         Shape::List,
         "NAME",
         Default::Value("cookie authorization"),
         "Headers of the upgrade that go along. With `cookie` among them a connection that comes with one needs an `Origin` of the site. Repeatable",
-    ),
+    ).of(SERVE),
 ];
 
 #[cfg(test)]

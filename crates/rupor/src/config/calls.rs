@@ -1,7 +1,7 @@
 //! `[fpm]` and `[webhook]`: handlers that are called for each event, as options, and what they come to.
 
+use super::definition::{Default, Definition, Shape, option};
 use super::error::{ConfigError, Problem};
-use super::options::{Default, Definition, Shape, option};
 use super::source::Located;
 use super::types::{CallConfig, CallEvent, FailedEvent, FpmAddress, FpmConfig, WebhookConfig};
 use super::{Secret, build, build::Values, parse, php};
@@ -171,18 +171,15 @@ fn event(text: &str) -> Result<CallEvent, Problem> {
 }
 
 static OPTIONS: &[Definition] = &[
-    Definition {
-        example: "script = \"/srv/site/ws.php\"",
-        ..option(
-            FPM,
-            "fpm.script",
-            Shape::Text,
-            "FILE",
-            Default::Explained("no handlers in php-fpm"),
-            "The script that is called for each event (docs/howto/php-fpm.md). It answers on every path that no other application \
-             has, or where `[[application]]` says `name = \"fpm\"`",
-        )
-    },
+    option(
+        FPM,
+        "fpm.script",
+        Shape::Text,
+        "FILE",
+        Default::Explained("no handlers in php-fpm"),
+        "The script that is called for each event (docs/howto/php-fpm.md). It answers on every path that no other application \
+         has, or where `[[application]]` says `name = \"fpm\"`",
+    ).example("script = \"/srv/site/ws.php\""),
     option(
         FPM,
         "fpm.address",
@@ -226,40 +223,31 @@ static OPTIONS: &[Definition] = &[
         "What a connection hears when the call for its event failed: nothing, or it is closed with 1011. Such an event is counted \
          and not tried again",
     ),
-    Definition {
-        example: "url = \"https://example.org/ws\"",
-        ..option(
-            WEBHOOK,
-            "webhook.url",
-            Shape::Text,
-            "URL",
-            Default::Explained("no webhook"),
-            "What is called for each event, by POST (docs/howto/webhook.md). It answers on every path that no other application has, or \
-             where `[[application]]` says `name = \"webhook\"`",
-        )
-    },
-    Definition {
-        example: "key_file = \"/etc/rupor/webhook.key\"",
-        ..option(
-            WEBHOOK,
-            "webhook.key_file",
-            Shape::Text,
-            "FILE",
-            Default::Explained("none; a webhook needs one"),
-            "File with the key that calls are signed with: 32 bytes or more; one line end at its end is left out",
-        )
-    },
-    Definition {
-        example: "key = \"…\"",
-        ..option(
-            WEBHOOK,
-            "webhook.key",
-            Shape::Secret,
-            "TEXT",
-            Default::Explained("see webhook.key_file"),
-            "The same in place. There is no flag for it, because other users can read a command line",
-        )
-    },
+    option(
+        WEBHOOK,
+        "webhook.url",
+        Shape::Text,
+        "URL",
+        Default::Explained("no webhook"),
+        "What is called for each event, by POST (docs/howto/webhook.md). It answers on every path that no other application has, or \
+         where `[[application]]` says `name = \"webhook\"`",
+    ).example("url = \"https://example.org/ws\""),
+    option(
+        WEBHOOK,
+        "webhook.key_file",
+        Shape::Text,
+        "FILE",
+        Default::Explained("none; a webhook needs one"),
+        "File with the key that calls are signed with: 32 bytes or more; one line end at its end is left out",
+    ).example("key_file = \"/etc/rupor/webhook.key\""),
+    option(
+        WEBHOOK,
+        "webhook.key",
+        Shape::Secret,
+        "TEXT",
+        Default::Explained("see webhook.key_file"),
+        "The same in place. There is no flag for it, because other users can read a command line",
+    ).example("key = \"…\""),
     option(
         WEBHOOK,
         "webhook.calls",

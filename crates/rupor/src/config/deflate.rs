@@ -2,8 +2,8 @@
 //!
 //! What they mean and why they are as they are by default is said in [`DeflateConfig`].
 
+use super::definition::{self, Default, Definition, EVERY, Shape};
 use super::error::{ConfigError, Problem};
-use super::options::{self, Default, Definition, Shape};
 use super::types::Mode;
 use super::{build::Values, parse};
 use rupor_server::DeflateConfig;
@@ -73,10 +73,7 @@ const fn option(
     default: Default,
     help: &'static str,
 ) -> Definition {
-    Definition {
-        modes: &[Mode::Demo, Mode::Serve, Mode::Echo],
-        ..options::option(COMPRESSION, key, shape, form, default, help)
-    }
+    definition::option(COMPRESSION, key, shape, form, default, help).of(EVERY)
 }
 
 static OPTIONS: &[Definition] = &[

@@ -3,8 +3,9 @@
 //! Those of the server come from [`rupor_server::Limits::table`] itself, so that none can be forgotten here; those of the
 //! gateway stand in [`OWN`].
 
+use super::definition::{Default, Definition, EVERY, Shape, option};
 use super::error::{ConfigError, Problem};
-use super::options::{Default, Definition, LIMITS, Shape, option};
+use super::options::LIMITS;
 use super::types::Mode;
 use super::{build::Values, parse};
 use rupor_server::Limits;
@@ -82,7 +83,7 @@ static SERVER: LazyLock<Vec<(Definition, &'static str)>> = LazyLock::new(|| {
                 _ => "N",
             },
             default: Default::Limit(row.name),
-            modes: &[Mode::Demo, Mode::Serve, Mode::Echo],
+            modes: EVERY,
             section: LIMITS,
             help: row.why.trim_end_matches('.'),
             example: "",

@@ -1,5 +1,6 @@
 //! Which file is read, and in which order the layers lie: flag > environment > file > default.
 
+use super::definition::{Alias, Definition};
 use super::error::{ConfigError, nearest};
 use super::source::{self, FILE_BYTES_MAX};
 use super::types::{Config, Mode};
@@ -47,8 +48,8 @@ pub(crate) fn file(named: Option<&Path>) -> Option<PathBuf> {
 /// Environment variables that look like a slip: `RUPOR_LISEN`, with what was probably meant. Others that begin with
 /// `RUPOR_` are left alone: container platforms make such names of their own.
 pub(crate) fn misspelt(names: impl Iterator<Item = String>) -> Vec<(String, String)> {
-    let called = |option: &'static options::Definition| {
-        let alias = option.alias().map(options::Alias::variable);
+    let called = |option: &'static Definition| {
+        let alias = option.alias().map(Alias::variable);
         std::iter::once(option.variable()).chain(alias)
     };
     let known: Vec<String> = options::all().flat_map(called).collect();

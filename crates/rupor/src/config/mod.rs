@@ -9,6 +9,7 @@
 mod auth_webhook;
 mod build;
 mod calls;
+pub(crate) mod definition;
 mod deflate;
 mod error;
 mod limits;

@@ -1,8 +1,8 @@
 //! `[outbox]`: a table in the site's database whose rows are published, as options, and what they come to.
 
 use super::build::Values;
+use super::definition::{Default, Definition, Shape, option};
 use super::error::{ConfigError, Problem};
-use super::options::{Default, Definition, Shape, option};
 use super::{parse, postgres};
 use mysql_async::{Opts, OptsBuilder};
 use std::fmt;
@@ -129,18 +129,15 @@ pub(crate) fn table(text: &str) -> Result<TableName, Problem> {
 }
 
 static OPTIONS: &[Definition] = &[
-    Definition {
-        example: "url = \"postgres://rupor:PASSWORD@127.0.0.1/site\"",
-        ..option(
-            OUTBOX,
-            "outbox.url",
-            Shape::Secret,
-            "postgres://USER@HOST/DB",
-            Default::Explained("there is no outbox"),
-            "The database with the table whose rows are published (docs/howto/outbox.md): PostgreSQL, written as in postgres.url, or \
-             `mysql://USER:PASSWORD@HOST/DB` for MySQL and MariaDB. There is no flag for it, because other users can read a command line",
-        )
-    },
+    option(
+        OUTBOX,
+        "outbox.url",
+        Shape::Secret,
+        "postgres://USER@HOST/DB",
+        Default::Explained("there is no outbox"),
+        "The database with the table whose rows are published (docs/howto/outbox.md): PostgreSQL, written as in postgres.url, or \
+         `mysql://USER:PASSWORD@HOST/DB` for MySQL and MariaDB. There is no flag for it, because other users can read a command line",
+    ).example("url = \"postgres://rupor:PASSWORD@127.0.0.1/site\""),
     option(
         OUTBOX,
         "outbox.table",

@@ -1,7 +1,7 @@
 //! `[php]`: the processes that handlers run in, as options, and what they come to.
 
+use super::definition::{Default, Definition, Shape, option};
 use super::error::{ConfigError, Problem};
-use super::options::{Default, Definition, Shape, option};
 use super::types::{FailedEvent, PhpConfig, PhpKey};
 use super::{build::Values, parse};
 use crate::system::{HAS_PROCESS_MEMORY, HAS_UNIX_SOCKETS};
@@ -147,19 +147,16 @@ pub(super) fn failed_event(text: &str) -> Result<FailedEvent, Problem> {
 }
 
 static OPTIONS: &[Definition] = &[
-    Definition {
-        example: "script = \"/srv/site/handlers.php\"",
-        ..option(
-            HANDLERS,
-            "php.script",
-            Shape::Text,
-            "FILE",
-            Default::Explained("no handlers in PHP"),
-            "The file with `onOpen`, `onMessage` and `onClose` (clients/php/README.md). It answers on every path that no other \
-             application has, or where `[[application]]` says `name = \"php\"`. SIGHUP starts new processes, which read it \
-             again, and no connection notices",
-        )
-    },
+    option(
+        HANDLERS,
+        "php.script",
+        Shape::Text,
+        "FILE",
+        Default::Explained("no handlers in PHP"),
+        "The file with `onOpen`, `onMessage` and `onClose` (clients/php/README.md). It answers on every path that no other \
+         application has, or where `[[application]]` says `name = \"php\"`. SIGHUP starts new processes, which read it \
+         again, and no connection notices",
+    ).example("script = \"/srv/site/handlers.php\""),
     option(
         HANDLERS,
         "php.workers",
@@ -169,18 +166,15 @@ static OPTIONS: &[Definition] = &[
         "Processes, from 1 to 1024. All events of a connection go to one of them. With one, handlers may keep what belongs \
          to several connections in variables. As in RoadRunner, `num_workers` says the same",
     ),
-    Definition {
-        example: "lines = [\"tcp://127.0.0.1:1235\"]",
-        ..option(
-            HANDLERS,
-            "php.lines",
-            Shape::List,
-            "tcp://ADDRESS:PORT|unix://PATH",
-            Default::Explained("nowhere"),
-            "Where the site writes lines to the handlers themselves (`onLine`): the first process gets each, and may reply. Like \
-         `inlet` it has no password. Repeatable",
-        )
-    },
+    option(
+        HANDLERS,
+        "php.lines",
+        Shape::List,
+        "tcp://ADDRESS:PORT|unix://PATH",
+        Default::Explained("nowhere"),
+        "Where the site writes lines to the handlers themselves (`onLine`): the first process gets each, and may reply. Like \
+     `inlet` it has no password. Repeatable",
+    ).example("lines = [\"tcp://127.0.0.1:1235\"]"),
     option(
         HANDLERS,
         "php.watch",

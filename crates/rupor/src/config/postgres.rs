@@ -1,8 +1,8 @@
 //! `[postgres]`: what a PostgreSQL server notifies of, as options, and what they come to.
 
 use super::build::Values;
+use super::definition::{Default, Definition, Shape, option};
 use super::error::{ConfigError, Problem};
-use super::options::{Default, Definition, Shape, option};
 use std::net::IpAddr;
 use std::time::Duration;
 use tokio_postgres::config::{Host, SslMode};
@@ -104,19 +104,16 @@ fn is_local(host: &Host) -> bool {
 }
 
 static OPTIONS: &[Definition] = &[
-    Definition {
-        example: "url = \"postgres://rupor:PASSWORD@127.0.0.1/site\"",
-        ..option(
-            POSTGRES,
-            "postgres.url",
-            Shape::Secret,
-            "postgres://USER@HOST/DB",
-            Default::Explained("no PostgreSQL is listened to"),
-            "The PostgreSQL in which the site says NOTIFY (docs/howto/postgresql.md), perhaps with a password. TLS is used, and the \
-             certificate looked at, but for this machine; `?sslmode=disable` or `require` says it. There is no flag for it, \
-             because other users can read a command line",
-        )
-    },
+    option(
+        POSTGRES,
+        "postgres.url",
+        Shape::Secret,
+        "postgres://USER@HOST/DB",
+        Default::Explained("no PostgreSQL is listened to"),
+        "The PostgreSQL in which the site says NOTIFY (docs/howto/postgresql.md), perhaps with a password. TLS is used, and the \
+         certificate looked at, but for this machine; `?sslmode=disable` or `require` says it. There is no flag for it, \
+         because other users can read a command line",
+    ).example("url = \"postgres://rupor:PASSWORD@127.0.0.1/site\""),
     option(
         POSTGRES,
         "postgres.channel",

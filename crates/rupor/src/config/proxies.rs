@@ -1,10 +1,9 @@
 //! What names the client behind a trusted proxy: the option, and what is made of it.
 
 use super::build::Values;
+use super::definition::{Default, Definition, SERVE, Shape};
 use super::error::{ConfigError, Problem};
-use super::options::{Default, Definition, Shape};
 use super::parse;
-use super::types::Mode;
 use rupor_server::ClientAddress;
 
 static OPTIONS: [Definition; 1] = [Definition {
@@ -12,7 +11,7 @@ static OPTIONS: [Definition; 1] = [Definition {
     shape: Shape::Text,
     form: "x-forwarded-for|forwarded|proxy-protocol|none",
     default: Default::Explained("x-forwarded-for"),
-    modes: &[Mode::Serve],
+    modes: SERVE,
     section: "What browsers may do",
     help: "What tells the client's address where a `trusted_proxy` connects: `x-forwarded-for` or `forwarded` (RFC 7239), a \
            header that is walked from its end to the first address that is no trusted proxy's; or `proxy-protocol`, version \

@@ -1,7 +1,7 @@
 //! `[redis]`: what is heard from a Redis, as options, and what they come to.
 
+use super::definition::{Default, Definition, Shape, option};
 use super::error::{ConfigError, Problem};
-use super::options::{Default, Definition, Shape, option};
 use super::{Secret, build::Values, parse};
 use ::redis::IntoConnectionInfo as _;
 
@@ -63,18 +63,15 @@ pub(super) fn address(text: &str) -> Result<Secret, Problem> {
 }
 
 static OPTIONS: &[Definition] = &[
-    Definition {
-        example: "url = \"redis://127.0.0.1:6379/0\"",
-        ..option(
-            REDIS,
-            "redis.url",
-            Shape::Secret,
-            "redis://HOST:PORT/DB",
-            Default::Explained("no Redis is subscribed to"),
-            "The Redis that the site publishes in (docs/howto/redis.md), perhaps with a password: \
-             `redis://:PASSWORD@HOST:PORT/DB`. There is no flag for it, because other users can read a command line",
-        )
-    },
+    option(
+        REDIS,
+        "redis.url",
+        Shape::Secret,
+        "redis://HOST:PORT/DB",
+        Default::Explained("no Redis is subscribed to"),
+        "The Redis that the site publishes in (docs/howto/redis.md), perhaps with a password: \
+         `redis://:PASSWORD@HOST:PORT/DB`. There is no flag for it, because other users can read a command line",
+    ).example("url = \"redis://127.0.0.1:6379/0\""),
     option(
         REDIS,
         "redis.channel",

@@ -1,8 +1,9 @@
 //! The reference pages and the sample file, made from the definitions. A test fails when a committed page differs;
 //! `RUPOR_WRITE_REFERENCE=1 cargo test -p rupor reference` writes them anew.
 
+use super::definition::{Default, Definition, EVERY, Shape};
 use super::load;
-use super::options::{self, Default, Definition, LIMITS, Shape};
+use super::options::{self, LIMITS};
 use super::types::Mode;
 use crate::cli::arguments;
 use std::fmt::Write as _;
@@ -100,7 +101,7 @@ fn flags_and_variables_are_unique() {
 
 #[test]
 fn every_default_is_taken() {
-    for mode in [Mode::Demo, Mode::Serve, Mode::Echo] {
+    for &mode in EVERY {
         let mut layer = super::source::from_defaults(mode);
         if mode == Mode::Serve {
             let explicit = super::source::from_file(Path::new("rupor.toml"), "auth = \"none\"");

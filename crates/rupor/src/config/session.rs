@@ -1,8 +1,8 @@
 //! `[session]`: the site's own sessions, as options, and what they come to.
 
 use super::build::{self, Values};
+use super::definition::{Default, Definition, SERVE, Shape, option};
 use super::error::{ConfigError, Problem};
-use super::options::{Default, Definition, Shape, serve_option};
 use super::source::Located;
 use super::{Secret, parse, redis};
 use crate::auth::session::{APP_KEY_BYTES, Cipher, Format, Path};
@@ -289,122 +289,98 @@ fn folder(text: &str) -> Result<(usize, PathBuf), Problem> {
 }
 
 static OPTIONS: &[Definition] = &[
-    Definition {
-        example: "files = \"/var/lib/php/sessions\"",
-        ..serve_option(
-            SECTION,
-            "session.files",
-            Shape::Text,
-            "FOLDER",
-            Default::Explained("none; `auth = \"session\"` needs a place"),
-            "Where PHP keeps sessions in files (docs/howto/sessions.md): `session.save_path`, also as `N;/PATH`; for Laravel `storage/framework/sessions`",
-        )
-    },
-    Definition {
-        example: "redis = \"redis://127.0.0.1:6379/0\"",
-        ..serve_option(
-            SECTION,
-            "session.redis",
-            Shape::Secret,
-            "redis://HOST:PORT/DB",
-            Default::Explained("none"),
-            "The Redis that keeps sessions instead, perhaps with a password: `redis://:PASSWORD@HOST:PORT/DB`. There is no flag for it, because other users can \
-             read a command line",
-        )
-    },
-    Definition {
-        example: "redis_prefix = \"PHPREDIS_SESSION:\"",
-        ..serve_option(
-            SECTION,
-            "session.redis_prefix",
-            Shape::Text,
-            "TEXT",
-            Default::Explained(
-                "`PHPREDIS_SESSION:`; for Laravel `laravel_database_laravel_cache:`",
-            ),
-            "What stands before a session's id in a key of that Redis; for Laravel `database.redis.options.prefix`, `cache.prefix` and a colon",
-        )
-    },
-    serve_option(
+    option(
+        SECTION,
+        "session.files",
+        Shape::Text,
+        "FOLDER",
+        Default::Explained("none; `auth = \"session\"` needs a place"),
+        "Where PHP keeps sessions in files (docs/howto/sessions.md): `session.save_path`, also as `N;/PATH`; for Laravel `storage/framework/sessions`",
+    ).of(SERVE).example("files = \"/var/lib/php/sessions\""),
+    option(
+        SECTION,
+        "session.redis",
+        Shape::Secret,
+        "redis://HOST:PORT/DB",
+        Default::Explained("none"),
+        "The Redis that keeps sessions instead, perhaps with a password: `redis://:PASSWORD@HOST:PORT/DB`. There is no flag for it, because other users can \
+         read a command line",
+    ).of(SERVE).example("redis = \"redis://127.0.0.1:6379/0\""),
+    option(
+        SECTION,
+        "session.redis_prefix",
+        Shape::Text,
+        "TEXT",
+        Default::Explained(
+            "`PHPREDIS_SESSION:`; for Laravel `laravel_database_laravel_cache:`",
+        ),
+        "What stands before a session's id in a key of that Redis; for Laravel `database.redis.options.prefix`, `cache.prefix` and a colon",
+    ).of(SERVE).example("redis_prefix = \"PHPREDIS_SESSION:\""),
+    option(
         SECTION,
         "session.format",
         Shape::Text,
         "php|php_serialize|laravel",
         Default::Value("php"),
         "How sessions are written: `session.serialize_handler` of PHP, or `laravel`, which seals the cookie, too",
-    ),
-    Definition {
-        example: "cookie = \"PHPSESSID\"",
-        ..serve_option(
-            SECTION,
-            "session.cookie",
-            Shape::Text,
-            "NAME",
-            Default::Explained("`PHPSESSID`; for Laravel `laravel_session`"),
-            "The cookie that names the session: `session.name` of PHP, `session.cookie` of Laravel",
-        )
-    },
-    Definition {
-        example: "user = \"user_id\"",
-        ..serve_option(
-            SECTION,
-            "session.user",
-            Shape::Text,
-            "KEY",
-            Default::Explained("`user_id`; for Laravel `login_web_*`"),
-            "The key of the session that the user's id stands under; of arrays in one another with full stops, `user.id`; `*` at the end of a key stands for any rest. \
-             What PHP calls empty is nobody",
-        )
-    },
-    serve_option(
+    ).of(SERVE),
+    option(
+        SECTION,
+        "session.cookie",
+        Shape::Text,
+        "NAME",
+        Default::Explained("`PHPSESSID`; for Laravel `laravel_session`"),
+        "The cookie that names the session: `session.name` of PHP, `session.cookie` of Laravel",
+    ).of(SERVE).example("cookie = \"PHPSESSID\""),
+    option(
+        SECTION,
+        "session.user",
+        Shape::Text,
+        "KEY",
+        Default::Explained("`user_id`; for Laravel `login_web_*`"),
+        "The key of the session that the user's id stands under; of arrays in one another with full stops, `user.id`; `*` at the end of a key stands for any rest. \
+         What PHP calls empty is nobody",
+    ).of(SERVE).example("user = \"user_id\""),
+    option(
         SECTION,
         "session.recheck",
         Shape::Text,
         "TIME",
         Default::Value("1m"),
         "How often sessions of open connections are looked at again, from 1s to 24h: who has signed out is closed with 3504, who is another user with 3002",
-    ),
-    Definition {
-        example: "lifetime = \"2h\"",
-        ..serve_option(
-            SECTION,
-            "session.lifetime",
-            Shape::Text,
-            "TIME",
-            Default::Explained("a file is a session for as long as it is there"),
-            "A file that was not written for so long is no session any more: `session.lifetime` of Laravel. A Redis forgets keys by itself",
-        )
-    },
-    Definition {
-        example: "app_key_file = \"/etc/rupor/app.key\"",
-        ..serve_option(
-            SECTION,
-            "session.app_key_file",
-            Shape::Text,
-            "FILE",
-            Default::Explained("none; Laravel's cookies need one"),
-            "File with the `APP_KEY` of a Laravel app, `base64:…`; earlier ones (`APP_PREVIOUS_KEYS`) on lines of their own below it",
-        )
-    },
-    Definition {
-        example: "app_key = \"base64:…\"",
-        ..serve_option(
-            SECTION,
-            "session.app_key",
-            Shape::Secret,
-            "TEXT",
-            Default::Explained("see session.app_key_file"),
-            "The same in place, with commas between several. There is no flag for it, because other users can read a command line",
-        )
-    },
-    serve_option(
+    ).of(SERVE),
+    option(
+        SECTION,
+        "session.lifetime",
+        Shape::Text,
+        "TIME",
+        Default::Explained("a file is a session for as long as it is there"),
+        "A file that was not written for so long is no session any more: `session.lifetime` of Laravel. A Redis forgets keys by itself",
+    ).of(SERVE).example("lifetime = \"2h\""),
+    option(
+        SECTION,
+        "session.app_key_file",
+        Shape::Text,
+        "FILE",
+        Default::Explained("none; Laravel's cookies need one"),
+        "File with the `APP_KEY` of a Laravel app, `base64:…`; earlier ones (`APP_PREVIOUS_KEYS`) on lines of their own below it",
+    ).of(SERVE).example("app_key_file = \"/etc/rupor/app.key\""),
+    option(
+        SECTION,
+        "session.app_key",
+        Shape::Secret,
+        "TEXT",
+        Default::Explained("see session.app_key_file"),
+        "The same in place, with commas between several. There is no flag for it, because other users can read a command line",
+    ).of(SERVE).example("app_key = \"base64:…\""),
+    option(
         SECTION,
         "session.cipher",
         Shape::Text,
         "AES-256-CBC|AES-256-GCM",
         Default::Value("AES-256-CBC"),
         "How the app seals: `app.cipher` of Laravel",
-    ),
+    ).of(SERVE),
 ];
 
 #[cfg(test)]

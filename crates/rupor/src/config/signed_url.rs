@@ -2,8 +2,8 @@
 
 use super::Secret;
 use super::build::{self, Values};
+use super::definition::{Default, Definition, SERVE, Shape, option};
 use super::error::{ConfigError, Problem};
-use super::options::{Default, Definition, Shape, serve_option};
 
 /// Heading that they stand under.
 const SECTION: &str = "Signed addresses";
@@ -34,26 +34,20 @@ pub(super) fn key(values: &Values<'_>) -> Result<Option<Secret>, ConfigError> {
 }
 
 static OPTIONS: &[Definition] = &[
-    Definition {
-        example: "key_file = \"/etc/rupor/url.key\"",
-        ..serve_option(
-            SECTION,
-            "signed_url.key_file",
-            Shape::Text,
-            "FILE",
-            Default::Explained("none; `auth = \"signed\"` needs one"),
-            "File with the key that addresses are signed with (docs/howto/signed-url.md): 32 bytes or more; one line end at its end is left out",
-        )
-    },
-    Definition {
-        example: "key = \"…\"",
-        ..serve_option(
-            SECTION,
-            "signed_url.key",
-            Shape::Secret,
-            "TEXT",
-            Default::Explained("see signed_url.key_file"),
-            "The same in place. There is no flag for it, because other users can read a command line",
-        )
-    },
+    option(
+        SECTION,
+        "signed_url.key_file",
+        Shape::Text,
+        "FILE",
+        Default::Explained("none; `auth = \"signed\"` needs one"),
+        "File with the key that addresses are signed with (docs/howto/signed-url.md): 32 bytes or more; one line end at its end is left out",
+    ).of(SERVE).example("key_file = \"/etc/rupor/url.key\""),
+    option(
+        SECTION,
+        "signed_url.key",
+        Shape::Secret,
+        "TEXT",
+        Default::Explained("see signed_url.key_file"),
+        "The same in place. There is no flag for it, because other users can read a command line",
+    ).of(SERVE).example("key = \"…\""),
 ];

@@ -2,8 +2,9 @@
 //!
 //! Nothing is interpreted here; [`build`](super::build) does that. A later layer replaces an earlier one key by key.
 
+use super::definition::{Definition, Field, Shape};
 use super::error::{ConfigError, Origin, Problem, nearest};
-use super::options::{self, Definition, Field, Shape};
+use super::options;
 use super::parse::shown;
 use super::types::Mode;
 use std::collections::BTreeMap;
