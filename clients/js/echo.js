@@ -14,6 +14,9 @@ const PAUSE_LONGEST_MS = 30_000;
 const PING_INTERVAL_MS = 30_000;
 const PONG_TIMEOUT_MS = 10_000;
 
+/** What a JWT is written with. */
+const TOKEN = /^[\w.-]+$/;
+
 const DEFAULTS = {
   host: null,
   token: null, // of the user: a string, or a function that returns one or a promise of one
@@ -131,9 +134,13 @@ export default class RuporConnector {
     try {
       const { token } = this.options;
       const own = typeof token === 'function' ? await token() : token;
+      // A site that wants a login first, or fails, answers with a page: no browser offers that, and none of it is shown.
+      if (own && !TOKEN.test(own)) throw new Error('what `token` gave is none: is the user logged in?');
       if (own) offers.push(`rupor.jwt.${own}`);
-    } catch {
-      if (this.#socket === opening) this.#lost(true);
+    } catch (error) {
+      if (this.#socket !== opening) return;
+      console.warn('rupor: no token of the user, trying again later:', error);
+      this.#lost(true);
       return;
     }
     if (this.#socket !== opening) return; // it was ended meanwhile

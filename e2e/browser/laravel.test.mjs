@@ -128,6 +128,22 @@ test('a tab leaves a channel, listens again after the gateway was away, and ends
   assert.equal(await page.evaluate(() => window.echo.socketId()), undefined);
 });
 
+test('a text that is no token is not offered, and the page connects once it is one', async (t) => {
+  const all = await site(t);
+  const page = await open(t, `${all.app.url}/login/5`);
+  const warnings = [];
+  page.on('console', (message) => warnings.push(message.text()));
+  await page.goto(all.app.url);
+  await page.waitForFunction(() => window.ready);
+  await page.evaluate((host) => {
+    let asked = 0;
+    window.start(host, async () => (asked++ ? (await fetch('/token')).text() : '<!doctype html><title>Log in</title>'));
+  }, all.host);
+  await page.waitForFunction(() => window.echo.connectionStatus() === 'connected');
+  assert.match(warnings.join(), /no token of the user.*is the user logged in\?/);
+  assert.doesNotMatch(warnings.join(), /doctype/);
+});
+
 test('what the gateway does not take fails the event, and what it lets nobody into says so', async (t) => {
   const all = await site(t);
   const page = await tab(t, all, '5', { expected: [/status of (403|500)/, /WebSocket connection to/] });

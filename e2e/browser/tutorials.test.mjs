@@ -51,20 +51,24 @@ test('private messages in a Laravel app', async (t) => {
   writeFileSync(join(place, 'jwt.key'), key);
   const inlet = `unix://${place}/lines.sock`;
   const script = block(PAGE, 'file: inbox.js').replace("'laravel-echo'", "'/echo/echo.js'").replace("'./rupor-echo.js'", "'/rupor/echo.js'");
-  const page = `<!doctype html><meta charset="utf-8"><title>Inbox</title><body data-user="USER"><ul id="inbox"></ul>
-<script type="module">${script.replace("'wss://ws.example.org/'", "document.cookie.match(/gateway=([^;]+)/)[1]").replace('const echo =', 'const echo = window.echo =')}</script>`;
+  const markup = block(PAGE, 'file: inbox.html').replaceAll(/{{ (.+?) }}/g, "<?= $1 ?>");
+  const page = `<!doctype html><meta charset="utf-8"><title>Inbox</title>${markup}
+<script type="module">${script.replace("'ws://127.0.0.1:8080/'", "document.cookie.match(/gateway=([^;]+)/)[1]").replace('const echo =', 'const echo = window.echo =')}</script>`;
   const routes = readFileSync(repository('e2e/laravel/routes/web.php'), 'utf8').replace(/\/\/ The page's token[^]*?\n(?=Route::post)/, '');
+  const kernel = readFileSync(repository('e2e/laravel/app/Http/Kernel.php'), 'utf8');
   const app = await laravel(t, { BROADCAST_CONNECTION: 'rupor', RUPOR_ADDRESS: inlet, RUPOR_JWT_KEY: key }, {
     files: {
       'app/Events/MessageSent.php': block(PAGE, 'file: app/Events/MessageSent.php'),
+      // As `laravel new` makes it: what changes something needs the page's CSRF token.
+      'app/Http/Kernel.php': kernel.replace(/(?=.*SubstituteBindings)/, '\\Illuminate\\Foundation\\Http\\Middleware\\VerifyCsrfToken::class,\n'),
       'routes/channels.php': block(PAGE, 'file: routes/channels.php'),
       'routes/web.php': `${routes}\n${block(PAGE, 'append: routes/web.php')}
-Route::get('/inbox', fn () => str_replace('USER', auth()->id(), file_get_contents(base_path('inbox.html'))));`,
+Route::get('/inbox', function () { require base_path('inbox.html'); });`,
       'inbox.html': page,
     },
   });
   const configuration = block(PAGE, 'file: rupor.toml')
-    .replace('127.0.0.1:8000', '127.0.0.1:0').replace('unix:///run/rupor/rupor.sock', inlet).replace('/etc/rupor', place).replace('https://example.org', app.url);
+    .replace('127.0.0.1:8080', '127.0.0.1:0').replace('tcp://127.0.0.1:1234', inlet).replace('jwt.key', `${place}/jwt.key`).replace('http://127.0.0.1:8000', app.url);
   writeFileSync(join(place, 'rupor.toml'), configuration);
   const rupor = start(t, ['serve', '--config', join(place, 'rupor.toml')]);
   const [gateway] = await rupor.waitFor(/ws:\/\/127\.0\.0\.1:[1-9]\d*/);

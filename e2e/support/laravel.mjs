@@ -43,10 +43,7 @@ async function install(folder, packages) {
   const path = join(folder, 'composer.json');
   const wanted = JSON.parse(readFileSync(path, 'utf8'));
   if (!packages) wanted.require = {};
-  const one = (name, where) => ({
-    type: 'path', url: repository(where), options: { symlink: true, versions: { [name]: '0.1.0' } },
-  });
-  wanted.repositories = [one('rupor/rupor', 'clients/php'), one('rupor/laravel', 'clients/laravel'), { 'packagist.org': false }];
+  wanted.repositories = [{ type: 'path', url: repository('clients/*') }, { 'packagist.org': false }];
   writeFileSync(path, JSON.stringify(wanted));
   const env = { COMPOSER_ALLOW_SUPERUSER: '1', COMPOSER_HOME: join(folder, 'composer-home'), COMPOSER_DISABLE_NETWORK: '1' };
   const installed = await run('composer', ['install', '--no-interaction', '--no-progress'], { cwd: folder, env });

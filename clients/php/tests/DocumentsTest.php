@@ -94,7 +94,7 @@ final class DocumentsTest extends TestCase
         mkdir($folder);
         file_put_contents("$folder/composer.json", json_encode([
             'repositories' => [
-                ['type' => 'path', 'url' => realpath(self::PACKAGE), 'options' => ['symlink' => true, 'versions' => ['rupor/rupor' => '0.1.0']]],
+                ['type' => 'path', 'url' => realpath(self::PACKAGE)],
                 ['packagist.org' => false],
             ],
             'require' => ['rupor/rupor' => '*'],
