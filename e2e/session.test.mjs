@@ -175,10 +175,14 @@ test('what is no session is refused by name, counted and logged, and nothing of 
     await rupor.waitFor(new RegExp(`an upgrade is refused: auth = "session": .*${told.source}`));
   }
   assert.ok(!/canary|etc.passwd/.test(rupor.output), rupor.output);
-  // Nobody is signed in: every way is named.
-  const { status, text } = await refusal(t, `ws://${rupor.browsers}/`);
-  assert.equal(status, 401);
-  assert.match(text, /none of auth = "session" found what it looks for/);
+  // Nobody is signed in: every way is named, and which of the usual mistakes it may be.
+  writeFileSync(join(place, `sess_${id(7)}`), 'cart|a:0:{}');
+  for (const [cookie, told] of [[null, /sent no cookie with the name session\.cookie/], [id(8), /no session of this cookie/], [id(7), /nobody is signed in in this session/]]) {
+    const { status, text } = await (cookie ? refuse(t, rupor, `PHPSESSID=${cookie}`) : refusal(t, `ws://${rupor.browsers}/`));
+    assert.equal(status, 401);
+    assert.match(text, told);
+    assert.match(text, /none of auth = "session" found what it looks for/);
+  }
 });
 
 test('the doctor says whether sessions can be read', async (t) => {

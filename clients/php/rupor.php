@@ -41,7 +41,7 @@ final class Client
         $this->throw = (bool) ($options['throw'] ?? false);
         $this->transport = match (parse_url($dsn, PHP_URL_SCHEME) ?: explode(':', $dsn)[0]) {
             'unix', 'tcp' => new LineTransport($dsn, $timeout),
-            'http', 'https' => new HttpTransport($dsn, $timeout, (string) ($options['key'] ?? ''), $options['ca'] ?? null),
+            'http', 'https' => new HttpTransport($dsn, $timeout, self::secret((string) ($options['key'] ?? '')), $options['ca'] ?? null),
             default => throw new \InvalidArgumentException("$dsn is no address of rupor: take unix://, tcp://, http:// or https://"),
         };
     }
@@ -151,7 +151,7 @@ final class Client
     /**
      * A token by which a page's connection is the user's: give it to the page that you made for this user.
      *
-     * @param string $key    the secret of `[[jwt]]` with the algorithm HS256
+     * @param string $key    the secret of `[[jwt]]` with the algorithm HS256, or what its file holds
      * @param array<string, mixed> $claims more of them, such as `iss` and `aud`
      */
     public static function token(string|int $user, string $key, int $seconds = 3600, array $claims = []): string
@@ -159,21 +159,27 @@ final class Client
         $part = fn (string $bytes): string => rtrim(strtr(base64_encode($bytes), '+/', '-_'), '=');
         $claims = ['sub' => (string) $user, 'exp' => time() + $seconds] + $claims;
         $signed = $part('{"alg":"HS256","typ":"JWT"}') . '.' . $part(json_encode($claims, JSON_THROW_ON_ERROR));
-        return $signed . '.' . $part(hash_hmac('sha256', $signed, $key, true));
+        return $signed . '.' . $part(hash_hmac('sha256', $signed, self::secret($key), true));
     }
 
     /**
      * An address by which a page's connection is the user's, for pages without a session or a token. Whoever has it is that user until it expires.
      *
      * @param string $url  the WebSocket's, perhaps with a query: `wss://example.org/ws?channel=news`
-     * @param string $key  the key of `[signed_url]`
+     * @param string $key  the key of `[signed_url]`, or what its file holds
      */
     public static function signedUrl(string $url, string|int $user, string $key, int $seconds = 3600): string
     {
         $expires = time() + $seconds;
-        $signature = hash_hmac('sha256', "$expires.$user", $key);
+        $signature = hash_hmac('sha256', "$expires.$user", self::secret($key));
         $query = http_build_query(['user' => $user, 'expires' => $expires, 'signature' => $signature], '', '&', PHP_QUERY_RFC3986);
         return $url . (str_contains($url, '?') ? '&' : '?') . $query;
+    }
+
+    /** A key, perhaps as its file holds it: one line end at its end is left out, as the gateway does. */
+    private static function secret(string $key): string
+    {
+        return preg_replace('/\r?\n\z/', '', $key);
     }
 
     private function one(array $publication): Result

@@ -229,7 +229,7 @@ final class ClientTest extends TestCase
         $file = tempnam(sys_get_temp_dir(), 'rupor');
         file_put_contents($file, $key);
         $rupor = new Rupor('serve', ['--jwt', "algorithm=HS256,key_file=$file"]);
-        $anna = $rupor->browser('/?token=' . Client::token('anna', $key));
+        $anna = $rupor->browser('/?token=' . Client::token('anna', "$key\r\n"));
         self::assertSame(1, (new Client($rupor->unix, self::PATIENT))->toUser('anna', 'it is you')->connections);
         self::assertSame('it is you', Rupor::message($anna));
         unlink($file);
@@ -241,12 +241,12 @@ final class ClientTest extends TestCase
     {
         $key = bin2hex(random_bytes(32));
         $file = tempnam(sys_get_temp_dir(), 'rupor');
-        file_put_contents($file, $key);
+        file_put_contents($file, "$key\n"); // as openssl leaves it
         $rupor = new Rupor('serve', ['--auth', 'signed', '--signed-url-key-file', $file]);
         unlink($file);
         // Names with signs that mean something in a query.
         foreach (['anna', 'Анна & B+ c%/=', 5] as $user) {
-            $stream = $rupor->browser(Client::signedUrl('/', $user, $key));
+            $stream = $rupor->browser(Client::signedUrl('/', $user, "$key\n"));
             self::assertSame(1, (new Client($rupor->unix, self::PATIENT))->toUser($user, 'it is you')->connections);
             self::assertSame('it is you', Rupor::message($stream));
         }

@@ -36,7 +36,7 @@ use jwt::{TokenError, Verifier};
 use key::KeyError;
 use origin::{OriginRefused, Origins};
 use rupor_server::UpgradeRequest;
-use session::{SessionError, Sessions, Ticket, Watch};
+use session::{Absence, SessionError, Sessions, Ticket, Watch};
 use signed_url::{SignedUrlError, SignedUrls};
 use std::borrow::Cow;
 use std::fmt;
@@ -85,6 +85,8 @@ pub(crate) enum Identified {
 pub(crate) enum AuthError {
     /// No token where one is looked for.
     NoToken,
+    /// No session says who it is, and no other way knows.
+    NoSession(Absence),
     /// A token where none is looked at.
     NotAsked,
     /// A token in more than one place.
@@ -112,6 +114,7 @@ impl AuthError {
             Self::Webhook(AskError::Refused(status)) => status,
             Self::Webhook(_) => 503,
             Self::NoToken
+            | Self::NoSession(_)
             | Self::NotAsked
             | Self::SignedUrl(_)
             | Self::Token(_)
@@ -132,7 +135,7 @@ impl AuthError {
     /// What metrics call it.
     fn label(self) -> &'static str {
         match self {
-            Self::NoToken | Self::NotAsked => "none",
+            Self::NoToken | Self::NoSession(_) | Self::NotAsked => "none",
             Self::SeveralTokens => "several_tokens",
             Self::BadUser => "bad_user",
             Self::SignedUrl(SignedUrlError::Expired) | Self::Token(TokenError::Expired) => {
@@ -154,6 +157,7 @@ impl fmt::Display for AuthError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoToken => formatter.write_str("a token is needed here"),
+            Self::NoSession(absence) => absence.fmt(formatter),
             Self::NotAsked => formatter
                 .write_str("no token is looked at here: none is needed, or not in a message"),
             Self::SeveralTokens => formatter.write_str("more than one token"),
@@ -251,9 +255,17 @@ impl Auth {
         request: &UpgradeRequest,
         origins: &Origins,
     ) -> Result<Identified, Refused> {
+        let mut nobody = AuthError::NoToken;
         for way in self.ways.iter().copied() {
             let found = match way {
-                Way::Session => self.by_session(request, origins).await,
+                Way::Session => match self.by_session(request, origins).await {
+                    Ok(Ok(identity)) => Ok(Some(identity)),
+                    Ok(Err(absence)) => {
+                        nobody = AuthError::NoSession(absence);
+                        Ok(None)
+                    }
+                    Err(error) => Err(error),
+                },
                 Way::Webhook => self.by_webhook(request, origins).await,
                 way => {
                     let offered = request.subprotocols.iter().map(String::as_str);
@@ -267,7 +279,7 @@ impl Auth {
         if self.first_message_reader().is_some() {
             return Ok(Identified::FirstMessage);
         }
-        Err(self.refused(None, AuthError::NoToken))
+        Err(self.refused(None, nobody))
     }
 
     /// Who it is by a way that needs nothing but the query (what follows `?`, still encoded) and the offered subprotocols;
@@ -301,13 +313,11 @@ impl Auth {
         &self,
         request: &UpgradeRequest,
         origins: &Origins,
-    ) -> Result<Option<Identity>, AuthError> {
+    ) -> Result<Result<Identity, Absence>, AuthError> {
         let headers: &HeaderMap = &request.headers;
-        let Some(sessions) = &self.sessions else {
-            return Ok(None);
-        };
-        let Some(cookie) = sessions.shown(headers) else {
-            return Ok(None);
+        let shown = self.sessions.as_ref().map(|all| (all, all.shown(headers)));
+        let Some((sessions, Some(cookie))) = shown else {
+            return Ok(Err(Absence::Cookie));
         };
         // Browsers send a cookie whichever page asks, so before it is believed the page is to be one of the site's.
         origins
@@ -370,10 +380,16 @@ impl Auth {
             Some(way) => format!("auth = \"{}\": {error}", way.name()),
             None => {
                 let ways: Vec<_> = self.ways.iter().map(|way| way.name()).collect();
-                format!(
-                    "{error}; none of auth = \"{}\" found what it looks for",
+                let none = format!(
+                    "none of auth = \"{}\" found what it looks for",
                     ways.join("\", \"")
-                )
+                );
+                // Only tokens are asked for by name, and only where they are looked for.
+                if error == AuthError::NoToken && !self.ways.contains(&Way::Jwt) {
+                    none
+                } else {
+                    format!("{error}; {none}")
+                }
             }
         }
     }

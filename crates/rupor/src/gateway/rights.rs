@@ -177,7 +177,7 @@ fn told(settings: &Settings, right: Right, reason: &str) -> String {
 /// Which rule refuses, and why.
 fn reason(rule: Option<&ChannelRule>, wish: Wish<'_>, why: Option<String>) -> String {
     let Some(rule) = rule else {
-        return "no [[channel]] rule has a name that covers it".to_owned();
+        return "no [[channel]] rule has a name that covers it; `{user}` in one is who is connected".to_owned();
     };
     let right = wish.right.name();
     let why = why.unwrap_or_else(|| match wish.right.who(rule) {

@@ -102,6 +102,33 @@ impl SessionError {
     }
 }
 
+/// Why a session says of nobody that he is signed in, where nothing is wrong: the next way is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Absence {
+    /// The request has no such cookie.
+    Cookie,
+    /// There is no session of that id.
+    Session,
+    /// There is one, and no user in it.
+    User,
+}
+
+impl fmt::Display for Absence {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Cookie => {
+                "the browser sent no cookie with the name session.cookie: it does so to the site's own host only, or where the cookie is for the whole domain"
+            }
+            Self::Session => {
+                "there is no session of this cookie: it is over, or the site keeps sessions elsewhere than session.files or session.redis says"
+            }
+            Self::User => {
+                "nobody is signed in in this session: nothing stands under the key that session.user names"
+            }
+        })
+    }
+}
+
 /// A session that says who a connection is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ticket {
@@ -166,11 +193,11 @@ impl Sessions {
         (!shown.is_empty()).then_some(shown)
     }
 
-    /// Whose session a cookie that was [shown](Self::shown) names; `None`: there is no such session, or nobody in it.
+    /// Whose session a cookie that was [shown](Self::shown) names, or why it is nobody's.
     ///
     /// # Errors
     /// Why it is not believed.
-    pub(super) async fn find(&self, shown: &str) -> Result<Option<Ticket>, SessionError> {
+    pub(super) async fn find(&self, shown: &str) -> Result<Result<Ticket, Absence>, SessionError> {
         let id = self.id(shown)?;
         let user = self.user(&id).await?;
         Ok(user.map(|user| Ticket { id, user }))
@@ -187,11 +214,14 @@ impl Sessions {
         id.ok_or(SessionError::BadCookie)
     }
 
-    /// Whose a session is now; `None`: nobody's.
+    /// Whose a session is now, or why it is nobody's.
     ///
     /// # Errors
     /// Why it cannot be said.
-    pub(super) async fn user(&self, id: &SessionId) -> Result<Option<Arc<str>>, SessionError> {
+    pub(super) async fn user(
+        &self,
+        id: &SessionId,
+    ) -> Result<Result<Arc<str>, Absence>, SessionError> {
         let mut said = self.read(id).await;
         if self.store.may_be_torn() {
             for wait in READ_AGAIN {
@@ -203,8 +233,9 @@ impl Sessions {
             }
         }
         match said {
-            Said::User(user) => Ok(Some(user)),
-            Said::Nobody | Said::Empty => Ok(None),
+            Said::User(user) => Ok(Ok(user)),
+            Said::Nobody(absence) => Ok(Err(absence)),
+            Said::Empty => Ok(Err(Absence::User)),
             Said::Wrong(error) => Err(error),
         }
     }
@@ -212,7 +243,7 @@ impl Sessions {
     async fn read(&self, id: &SessionId) -> Said {
         let session = match self.store.read(id).await {
             Ok(Some(session)) => session,
-            Ok(None) => return Said::Nobody,
+            Ok(None) => return Said::Nobody(Absence::Session),
             Err(StoreError::TooLong) => return Said::Wrong(SessionError::TooLong),
             Err(StoreError::Unavailable(why)) => {
                 STORES.log(|| format!("a session cannot be read: {why}"));
@@ -224,7 +255,7 @@ impl Sessions {
         }
         match self.user_in(&session) {
             Ok(Some(user)) => Said::User(user),
-            Ok(None) => Said::Nobody,
+            Ok(None) => Said::Nobody(Absence::User),
             Err(error) => Said::Wrong(error),
         }
     }
@@ -267,7 +298,7 @@ fn unsealed<'a>(opener: &Opener, session: &'a [u8]) -> Result<Cow<'a, [u8]>, Ses
 enum Said {
     User(Arc<str>),
     /// There is none, or nobody in it.
-    Nobody,
+    Nobody(Absence),
     /// It is there and has no byte: a new one, or one that is being written.
     Empty,
     Wrong(SessionError),

@@ -170,10 +170,10 @@ impl Sessions {
         }
         for (connection, user) in self.watched.table().connections(id) {
             let outcome = match &said {
-                Ok(Some(now)) if *now == user => Outcome::Kept,
-                Ok(Some(_)) => Outcome::UserChanged,
+                Ok(Ok(now)) if *now == user => Outcome::Kept,
+                Ok(Ok(_)) => Outcome::UserChanged,
                 Err(SessionError::Unavailable) => Outcome::Unknown,
-                Ok(None) | Err(_) => Outcome::SignedOut,
+                Ok(Err(_)) | Err(_) => Outcome::SignedOut,
             };
             self.watched.outcomes.count(outcome);
             let ending = match outcome {

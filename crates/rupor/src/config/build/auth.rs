@@ -101,8 +101,8 @@ fn check_ways(ways: &[Way], is_set_up: impl Fn(Way) -> bool) -> Result<(), Confi
     if ways.is_empty() || (ways.contains(&Way::Jwt) && !is_set_up(Way::Jwt)) {
         return conflict(
             "nothing says how a connection proves who it is (option `auth`)",
-            "give a key: [[jwt]] in rupor.toml or --jwt algorithm=HS256,key_file=FILE. Or say auth = \"none\" \
-             (--auth none) if anybody may be anybody",
+            "give a key: [[jwt]] in rupor.toml or --jwt algorithm=HS256,key_file=FILE; or the site's sessions, by `files` or `redis` in [session]; \
+             or a key in [signed_url], or a URL in [auth_webhook]. Or say auth = \"none\" (--auth none) if anybody may be anybody",
         );
     }
     Ok(())
