@@ -1,16 +1,28 @@
 //! `rupor echo`: every message comes back as it is, on every path.
 
-use rupor_server::{Connection, Handler, Message, UpgradeRequest};
+use rupor_server::{Admit, Admitted, Connection, Handler, Message, Refusal, UpgradeRequest};
+
+/// Lets everybody in and keeps nothing of the request: what waits for a worker is smaller by it.
+#[derive(Debug)]
+pub(super) struct Everybody;
+
+impl Admit for Everybody {
+    type Admission = ();
+
+    async fn admit(&self, _request: UpgradeRequest) -> Result<Admitted<()>, Refusal> {
+        Ok(Admitted::new(()))
+    }
+}
 
 /// The handler of one worker.
 #[derive(Debug)]
 pub(super) struct Echo;
 
 impl Handler for Echo {
-    type Admission = UpgradeRequest;
+    type Admission = ();
     type State = ();
 
-    fn on_open(&mut self, _connection: &mut Connection<'_>, _request: UpgradeRequest) {}
+    fn on_open(&mut self, _connection: &mut Connection<'_>, (): ()) {}
 
     fn on_message(
         &mut self,

@@ -3,7 +3,7 @@
 //! Ports are opened before anything is said, so that a taken one is the first and only thing that is complained of.
 
 use super::banner::Demo;
-use super::echo::Echo;
+use super::echo::{Echo, Everybody};
 use super::passed::{PassedSockets, Unnamed};
 use super::signals::{self, Ending, Signals};
 use crate::auth::api_key::NoCrypto;
@@ -247,7 +247,8 @@ fn announce(running: &Running, secure: bool, inlets: &[InletAddress]) {
 }
 
 fn echo(config: &Config, tls: Option<Tls>, mut passed: PassedSockets) -> Result<Running, Failure> {
-    let server = prepare(Server::new(|_, _| Echo), config, tls, &mut passed)?;
+    let server = Server::new(|_, _| Echo).admit(Everybody);
+    let server = prepare(server, config, tls, &mut passed)?;
     passed.are_all_taken().map_err(Failure::Unnamed)?;
     server.start().map_err(Failure::Server)
 }

@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use super::Opening;
 use super::answer::{Answer, part};
 use super::gate::Permit;
-use super::head::{HeadError, Opened, most_at_once, read_head, read_some};
+use super::head::{HeadError, Opened, head_room, read_head, read_some};
 use super::log_line::LogLine;
 use super::request::Extent;
 use super::stream::Stream;
@@ -263,7 +263,7 @@ impl<A: Admit> Opening<A> {
             return Box::pin(served).await;
         }
         // What is there already, or came behind the request before.
-        let mut behind = stream.read_now(most_at_once(&self.limits));
+        let mut behind = stream.read_now(head_room(&self.limits));
         let answer = loop {
             let secure = self.tls.is_some();
             let (proxies, limits) = (&self.proxies, &self.limits);
@@ -297,7 +297,8 @@ impl<A: Admit> Opening<A> {
                     if let Err(reason) = permit.is_of(request.remote.ip()) {
                         break self.refuse(reason, "too many connections of one address");
                     }
-                    match self.decide(&upgrade, *request, &permit).await {
+                    let decided = self.decide(&upgrade, *request, &permit);
+                    match Box::pin(decided).await {
                         Ok(decided) => match self.adopt(stream, decided, rest, permit) {
                             None => return,
                             Some((back, answer)) => {

@@ -129,7 +129,7 @@ impl Proxies {
         deadline: Instant,
     ) -> Result<SocketAddr, BadProxyHeader> {
         if self.source == ClientAddress::ProxyProtocol && self.trusts(peer.ip()) {
-            return match timeout_at(deadline, read_header(tcp)).await {
+            return match Box::pin(timeout_at(deadline, read_header(tcp))).await {
                 Ok(Ok(client)) => Ok(client.unwrap_or(peer)),
                 Ok(Err(Unread::Gone)) => Err(BadProxyHeader),
                 Ok(Err(Unread::Wrong(error))) => Err(self.bad(peer, &error.to_string())),
@@ -143,7 +143,8 @@ impl Proxies {
         if is_tls {
             let mut front = [0; 12];
             // Whoever is slow here is the next one's to judge, who has the same deadline.
-            let peeked = timeout_at(deadline, tcp.peek(&mut front)).await;
+            let peeked = timeout_at(deadline, tcp.peek(&mut front));
+            let peeked = Box::pin(peeked).await;
             let count = peeked.map_or(0, |count| count.unwrap_or(0));
             if self.not_a_request(peer, front.get(..count).unwrap_or_default()) {
                 return Err(BadProxyHeader);

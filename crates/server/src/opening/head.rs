@@ -1,21 +1,22 @@
 //! Reading a request head, with its deadlines: absolute, and for those that dribble.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use rupor_proto::handshake::{HandshakeError, HeadProgress, RequestHead, Upgrade};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Instant, timeout_at};
 
 use super::client_address::Proxies;
 use super::request::Extent;
+use super::stream::READ_BYTES;
 use crate::admit::UpgradeRequest;
 use crate::limits::Limits;
-
-/// Bytes that a head is first given room for; most fit.
-const FIRST_BYTES: usize = 1024;
 
 /// What stands at the front of a connection.
 #[derive(Debug)]
@@ -101,25 +102,28 @@ pub(crate) async fn read_head<S: AsyncRead + Unpin>(
     }
 }
 
-/// Bytes that the first read of a head takes at most.
-pub(super) fn most_at_once(limits: &Limits) -> usize {
-    limits
-        .head
-        .head_bytes_max
-        .saturating_add(1)
-        .min(FIRST_BYTES)
+/// Bytes that are read of a head at most: one more than it may have, then the parser says so.
+pub(super) fn head_room(limits: &Limits) -> usize {
+    limits.head.head_bytes_max.saturating_add(1)
 }
 
-/// Reads what is there, at most to one byte over the limit: then the parser says so.
+/// Reads what is there, as far as there is room and at most [`READ_BYTES`]. Holds no buffer while it
+/// waits.
 pub(crate) async fn read_some<S: AsyncRead + Unpin>(
     stream: &mut S,
     bytes: &mut Vec<u8>,
     limits: &Limits,
 ) -> io::Result<usize> {
-    let most = limits.head.head_bytes_max.saturating_add(1);
-    let room = most.saturating_sub(bytes.len());
-    let step = room.min(bytes.len().max(FIRST_BYTES)) as u64;
-    (&mut *stream).take(step).read_buf(bytes).await
+    let room = head_room(limits).saturating_sub(bytes.len());
+    poll_fn(|context| {
+        let mut buffer = [0; READ_BYTES];
+        let mut buffer = ReadBuf::new(&mut buffer);
+        let mut read = buffer.take(room);
+        ready!(Pin::new(&mut *stream).poll_read(context, &mut read))?;
+        bytes.extend_from_slice(read.filled());
+        Poll::Ready(Ok(read.filled().len()))
+    })
+    .await
 }
 
 /// When a head of so many bytes, begun at `first`, has become too slow.

@@ -13,6 +13,9 @@ use tokio_rustls::server::TlsStream;
 use super::tls::HTTP2;
 use crate::worker::Socket;
 
+/// Bytes that one read takes at most, on the stack: who waits for a request holds no buffer.
+pub(super) const READ_BYTES: usize = 1024;
+
 /// An accepted connection, its TLS handshake done.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -35,11 +38,12 @@ impl Stream {
         let Self::Plain(tcp) = self else {
             return Vec::new();
         };
-        let mut bytes = vec![0; bytes_max];
+        let mut buffer = [0; READ_BYTES];
+        let room = buffer.get_mut(..bytes_max.min(READ_BYTES));
+        let room = room.unwrap_or_default();
         // An end or an error shows again when it is waited for.
-        let count = (&*SockRef::from(tcp)).read(&mut bytes).unwrap_or(0);
-        bytes.truncate(count);
-        bytes
+        let count = (&*SockRef::from(tcp)).read(room).unwrap_or(0);
+        room.get(..count).unwrap_or_default().to_vec()
     }
 
     /// Takes the socket out of the opening side's poller, and out of tokio's TLS.
