@@ -98,7 +98,7 @@ impl Hub {
                 target,
                 exclude,
                 publication,
-            } => self.publish(target, exclude, &publication, effects),
+            } => self.publish(&target, exclude, &publication, effects),
             Command::Disconnect {
                 target,
                 code,
@@ -308,23 +308,27 @@ impl Hub {
         Ok(Outcome { connections: 1 })
     }
 
-    fn publish(
+    /// [`Command::Publish`], which changes nothing, for whoever keeps what is published.
+    ///
+    /// # Errors
+    /// Says why not; then `effects` is as it was.
+    pub fn publish(
         &self,
-        target: Target,
+        target: &Target,
         exclude: Option<ConnectionId>,
         publication: &Publication,
         effects: &mut Vec<Effect>,
     ) -> Result<Outcome, Refused> {
-        self.check_target(&target)?;
+        self.check_target(target)?;
         let connections = match target {
             Target::Channel(channel) => {
-                let Some(entry) = self.channels.get(&channel) else {
+                let Some(entry) = self.channels.get(channel) else {
                     return Ok(Outcome { connections: 0 });
                 };
                 let excluded = exclude.filter(|one| entry.members.contains(*one));
                 let kinds = self.kinds_without(entry.kinds.counts(entry.members.len()), excluded);
                 effects.extend(kinds.present().map(|kind| Effect::Publish {
-                    channel: Arc::clone(&channel),
+                    channel: Arc::clone(channel),
                     kind,
                     exclude,
                     publication: publication.clone(),
@@ -340,7 +344,7 @@ impl Hub {
                 }));
                 kinds.total()
             }
-            named => self.deliver(&named, exclude, publication, effects),
+            named => self.deliver(named, exclude, publication, effects),
         };
         Ok(Outcome { connections })
     }
@@ -352,34 +356,38 @@ impl Hub {
         publication: &Publication,
         effects: &mut Vec<Effect>,
     ) -> usize {
-        let mut by_kind: [Vec<ConnectionId>; Kind::COUNT] = Default::default();
+        let first = effects.len();
         let mut total = 0;
-        for connection in self.connections_of(target) {
+        self.for_each(target, |connection| {
             let Some(entry) = self.connections.get(&connection) else {
-                continue;
+                return;
             };
             if exclude == Some(connection) {
-                continue;
+                return;
             }
-            if let Some(connections) = by_kind.get_mut(usize::from(entry.kind.0)) {
-                connections.push(connection);
-                total += 1;
-            }
-        }
-        let user = match target {
-            Target::User(user) => Some(user),
-            _ => None,
-        };
-        for (kind, connections) in Kind::all().zip(by_kind) {
-            if !connections.is_empty() {
-                effects.push(Effect::Deliver {
-                    connections,
-                    kind,
-                    user: user.cloned(),
-                    publication: publication.clone(),
+            total += 1;
+            let of_kind = effects
+                .iter_mut()
+                .skip(first)
+                .find_map(|effect| match effect {
+                    Effect::Deliver {
+                        connections, kind, ..
+                    } if *kind == entry.kind => Some(connections),
+                    _ => None,
                 });
+            match of_kind {
+                Some(connections) => connections.push(connection),
+                None => effects.push(Effect::Deliver {
+                    connections: vec![connection],
+                    kind: entry.kind,
+                    user: match target {
+                        Target::User(user) => Some(Arc::clone(user)),
+                        _ => None,
+                    },
+                    publication: publication.clone(),
+                }),
             }
-        }
+        });
         total
     }
 
@@ -391,7 +399,8 @@ impl Hub {
         effects: &mut Vec<Effect>,
     ) -> Result<Outcome, Refused> {
         self.check_target(target)?;
-        let connections = self.connections_of(target);
+        let mut connections = Vec::new();
+        self.for_each(target, |connection| connections.push(connection));
         let count = connections.len();
         if count > 0 {
             effects.push(Effect::Disconnect {
@@ -403,36 +412,32 @@ impl Hub {
         Ok(Outcome { connections: count })
     }
 
-    /// The connections of a target, each once.
-    fn connections_of(&self, target: &Target) -> Vec<ConnectionId> {
+    /// Visits the connections of a target, each once.
+    fn for_each(&self, target: &Target, visit: impl FnMut(ConnectionId)) {
         match target {
-            Target::User(user) => self.user(user).collect(),
+            Target::User(user) => self.user(user).for_each(visit),
             Target::Users(users) => {
                 // A connection is one user's, so it can come twice only if a name does.
                 let mut names: Vec<&str> = users.iter().map(AsRef::as_ref).collect();
                 names.sort_unstable();
                 names.dedup();
-                names.into_iter().flat_map(|user| self.user(user)).collect()
+                let connections = names.into_iter().flat_map(|user| self.user(user));
+                connections.for_each(visit);
             }
-            Target::Connection(one) => self
-                .connections
-                .contains_key(one)
-                .then_some(*one)
-                .into_iter()
-                .collect(),
-            Target::Cookie(cookie) => self
-                .cookies
-                .get(cookie)
-                .into_iter()
-                .flat_map(Members::iter)
-                .collect(),
-            Target::Channel(channel) => self
-                .channels
-                .get(channel)
-                .into_iter()
-                .flat_map(|channel| channel.members.iter())
-                .collect(),
-            Target::All => self.connections.keys().copied().collect(),
+            Target::Connection(one) => {
+                let known = self.connections.contains_key(one).then_some(*one);
+                known.into_iter().for_each(visit);
+            }
+            Target::Cookie(cookie) => {
+                let members = self.cookies.get(cookie).into_iter();
+                members.flat_map(Members::iter).for_each(visit);
+            }
+            Target::Channel(channel) => {
+                let entry = self.channels.get(channel).into_iter();
+                let connections = entry.flat_map(|channel| channel.members.iter());
+                connections.for_each(visit);
+            }
+            Target::All => self.connections.keys().copied().for_each(visit),
         }
     }
 

@@ -166,6 +166,13 @@ impl Handle {
         inbox::submit(&self.shared.inboxes, commands)
     }
 
+    /// Leaves several groups of commands at once, each of them whole or not at all, in their order and
+    /// up to the first that a worker has no room for. How many groups were left; `ends` says behind
+    /// how many of the commands each of them ends.
+    pub fn submit_groups(&self, commands: Vec<(WorkerId, Command)>, ends: &[usize]) -> usize {
+        inbox::submit_groups(&self.shared.inboxes, commands, ends)
+    }
+
     /// Waits until what was submitted before is written, as far as the system takes it; what it does
     /// not take waits in the backlogs of those who read slowly. Workers that have ended never say so.
     ///

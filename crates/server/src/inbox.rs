@@ -156,42 +156,86 @@ impl Inbox {
     }
 }
 
-/// Leaves all the commands, or none when one of the inboxes has no room. A worker that does not
-/// exist makes its commands void.
+/// Leaves all the commands, or none when one of the inboxes has no room.
 pub(crate) fn submit(
     inboxes: &[Inbox],
     commands: Vec<(WorkerId, Command)>,
 ) -> Result<(), InboxFull> {
-    let mut counts = vec![0usize; inboxes.len()];
+    let all = [commands.len()];
+    match submit_groups(inboxes, commands, &all) {
+        0 => Err(InboxFull),
+        _ => Ok(()),
+    }
+}
+
+/// Leaves groups of commands, each whole or not at all, up to the first that one of the inboxes has
+/// no room for: how many. `ends` says behind how many of the commands each group ends. A worker that
+/// does not exist makes its commands void.
+pub(crate) fn submit_groups(
+    inboxes: &[Inbox],
+    mut commands: Vec<(WorkerId, Command)>,
+    ends: &[usize],
+) -> usize {
+    let mut is_meant = vec![false; inboxes.len()];
     for (worker, _) in &commands {
-        if let Some(count) = counts.get_mut(worker.index()) {
-            *count += 1;
+        if let Some(is_meant) = is_meant.get_mut(worker.index()) {
+            *is_meant = true;
         }
     }
-    let mut guards: Vec<Option<MutexGuard<'_, Waiting>>> = Vec::with_capacity(inboxes.len());
-    for (inbox, count) in inboxes.iter().zip(&counts) {
-        if *count == 0 {
-            guards.push(None);
-            continue;
+    let mut open: Vec<Option<Open<'_>>> = (inboxes.iter().zip(is_meant))
+        .map(|(inbox, is_meant)| is_meant.then(|| Open::new(inbox)))
+        .collect();
+    let (mut groups, mut fitting) = (0, 0);
+    'groups: for end in ends {
+        for (worker, _) in commands.get(fitting..*end).unwrap_or_default() {
+            if let Some(Some(open)) = open.get_mut(worker.index()) {
+                let Some(room) = open.room.checked_sub(1) else {
+                    break 'groups;
+                };
+                open.room = room;
+            }
         }
-        let guard = inbox.lock();
-        if guard.commands.len() + count > inbox.room {
-            return Err(InboxFull);
-        }
-        guards.push(Some(guard));
+        (groups, fitting) = (groups + 1, *end);
     }
+    commands.truncate(fitting);
     for (worker, command) in commands {
-        if let Some(Some(guard)) = guards.get_mut(worker.index()) {
-            guard.commands.push_back(command);
+        if let Some(Some(open)) = open.get_mut(worker.index()) {
+            open.waiting.commands.push_back(command);
         }
     }
-    drop(guards);
-    for (inbox, count) in inboxes.iter().zip(counts) {
-        if count > 0 {
-            inbox.signal();
+    let open = open.into_iter().flatten();
+    let fuller: Vec<&Inbox> = open.filter_map(Open::close).collect();
+    for inbox in fuller {
+        inbox.signal();
+    }
+    groups
+}
+
+/// An inbox while something is put into it.
+struct Open<'a> {
+    inbox: &'a Inbox,
+    waiting: MutexGuard<'a, Waiting>,
+    before: usize,
+    /// Room for what is not put into it yet.
+    room: usize,
+}
+
+impl<'a> Open<'a> {
+    fn new(inbox: &'a Inbox) -> Self {
+        let waiting = inbox.lock();
+        let before = waiting.commands.len();
+        Self {
+            inbox,
+            waiting,
+            before,
+            room: inbox.room.saturating_sub(before),
         }
     }
-    Ok(())
+
+    /// The inbox, if there is more in it now.
+    fn close(self) -> Option<&'a Inbox> {
+        (self.waiting.commands.len() > self.before).then_some(self.inbox)
+    }
 }
 
 #[cfg(test)]
@@ -245,6 +289,27 @@ mod tests {
         submit(&inboxes, vec![close(0, 6), close(1, 7)]).unwrap();
         assert_eq!(marks(&inboxes[0]), [6]);
         assert_eq!(marks(&inboxes[1]), [1, 2, 7]);
+    }
+
+    #[test]
+    fn groups_are_taken_in_order_up_to_the_first_without_room() {
+        let (inboxes, woken) = inboxes(2, 3);
+        let commands = vec![
+            close(1, 1),
+            close(0, 2),
+            close(1, 3),
+            // The group that does not fit: there is room for one half of it.
+            close(0, 4),
+            close(1, 5),
+            close(1, 6),
+            // This one would fit, but it must not overtake.
+            close(0, 7),
+        ];
+        assert_eq!(submit_groups(&inboxes, commands, &[1, 1, 3, 6, 7]), 3);
+        assert_eq!(marks(&inboxes[0]), [2]);
+        assert_eq!(marks(&inboxes[1]), [1, 3]);
+        assert_eq!(woken.load(Ordering::Relaxed), 2);
+        assert_eq!(submit_groups(&inboxes, Vec::new(), &[0, 0]), 2);
     }
 
     #[test]

@@ -20,21 +20,11 @@ impl Memory {
 }
 
 impl Broker for Memory {
-    fn publish(&self, batch: Vec<Publish>) -> BoxFuture<'static, Receipts> {
-        let node = self.node.upgrade();
-        let mut overloaded = false;
-        let receipts: Receipts = batch
-            .into_iter()
-            .map(|publish| {
-                if overloaded {
-                    return Err(PublishError::Overloaded);
-                }
-                let node = node.as_ref().ok_or(PublishError::Unavailable)?;
-                let receipt = node.deliver(publish);
-                overloaded = receipt == Err(PublishError::Overloaded);
-                receipt
-            })
-            .collect();
+    fn publish(&self, batch: &[Publish]) -> BoxFuture<'static, Receipts> {
+        let receipts = match self.node.upgrade() {
+            Some(node) => node.deliver(batch),
+            None => vec![Err(PublishError::Unavailable); batch.len()],
+        };
         ready(receipts).boxed()
     }
 }

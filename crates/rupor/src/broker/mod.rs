@@ -31,14 +31,12 @@ pub(crate) type Receipts = Vec<Result<Receipt, PublishError>>;
 /// Takes publications to every node. See the module's contract.
 pub(crate) trait Broker: fmt::Debug + Send + Sync {
     /// Publishes a batch in its order. The order of two calls is fixed when the second begins.
-    fn publish(&self, batch: Vec<Publish>) -> BoxFuture<'static, Receipts>;
+    fn publish(&self, batch: &[Publish]) -> BoxFuture<'static, Receipts>;
 }
 
 /// The gateway as a broker sees it: who delivers to the connections of this node.
 pub(crate) trait Node: Send + Sync {
-    /// Delivers to this node's connections, all or nothing; never blocks.
-    ///
-    /// # Errors
-    /// The publication is not possible, or a worker's inbox is full.
-    fn deliver(&self, publish: Publish) -> Result<Receipt, PublishError>;
+    /// Delivers a batch to this node's connections in its order, each publication all or nothing; never blocks. One receipt
+    /// for each, with a tail as a [`Broker`]'s.
+    fn deliver(&self, batch: &[Publish]) -> Receipts;
 }

@@ -153,7 +153,7 @@ impl Gateway {
     /// Publishes from a thread that cannot wait: how many connections it is for, or `None` when the broker will know
     /// that later.
     pub(super) fn publish_now(&self, publish: Publish) -> Result<Option<usize>, PublishError> {
-        match self.publish(vec![publish]).now_or_never() {
+        match self.publish(&[publish]).now_or_never() {
             None => Ok(None),
             Some(receipts) => {
                 let receipt = receipts

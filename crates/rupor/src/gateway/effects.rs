@@ -33,18 +33,17 @@ pub(super) fn channel_of(topic: &Topic) -> Option<&str> {
         .strip_prefix(|kind: char| kind.is_ascii_digit())
 }
 
-/// The commands that carry effects out on `workers` workers, in their order. `rules` say what becomes of publications at
-/// slow readers.
+/// Adds the commands that carry effects out on `workers` workers, in their order. `rules` say what becomes of publications
+/// at slow readers.
 pub(super) fn to_commands(
-    effects: Vec<Effect>,
+    effects: impl IntoIterator<Item = Effect>,
     rules: &[ChannelRule],
     workers: usize,
-) -> Vec<(WorkerId, Command)> {
-    let mut commands = Vec::with_capacity(effects.len() * workers);
+    commands: &mut Vec<(WorkerId, Command)>,
+) {
     for effect in effects {
-        push_commands(effect, rules, workers, &mut commands);
+        push_commands(effect, rules, workers, commands);
     }
-    commands
 }
 
 fn push_commands(

@@ -15,6 +15,7 @@ mod asking;
 mod clock;
 mod close;
 mod conversation;
+mod deliver;
 mod effects;
 mod error;
 mod handler;
@@ -40,7 +41,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use crate::broker::{Broker, Memory, Node, Receipts};
 use crate::outlet::Routes;
-use rupor_hub::{Command, Effect, Hub, Kind, Publication, Refused};
+use rupor_hub::{Command, Effect, Hub, Kind, Refused};
 use rupor_proto::Frame;
 use rupor_server::Handle;
 
@@ -132,8 +133,8 @@ impl Gateway {
     /// takes nothing back.
     pub(crate) fn publish(
         &self,
-        batch: Vec<Publish>,
-    ) -> impl Future<Output = Receipts> + Send + 'static {
+        batch: &[Publish],
+    ) -> impl Future<Output = Receipts> + Send + use<> {
         self.broker.publish(batch)
     }
 
@@ -339,7 +340,13 @@ impl Gateway {
             return Ok(());
         }
         let server = self.server.get().ok_or(PublishError::Unavailable)?;
-        let mut commands = effects::to_commands(effects, &self.settings.channels, server.workers());
+        let mut commands = Vec::new();
+        effects::to_commands(
+            effects,
+            &self.settings.channels,
+            server.workers(),
+            &mut commands,
+        );
         commands.extend(say.map(|(to, frame)| effects::send(to, frame)));
         server
             .submit(commands)
@@ -349,37 +356,6 @@ impl Gateway {
     fn hub(&self) -> MutexGuard<'_, Hub> {
         // Nothing panics under this lock; if something did, the hub's tables would still be whole.
         self.hub.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Node for Gateway {
-    fn deliver(&self, publish: Publish) -> Result<Receipt, PublishError> {
-        let Publish {
-            target,
-            exclude,
-            body,
-            compress,
-            key,
-            id,
-        } = publish;
-        let publication = Publication {
-            text: body,
-            compress,
-            key,
-            id,
-        };
-        let outcome = self.apply(Command::Publish {
-            target,
-            exclude,
-            publication,
-        });
-        let counter = match outcome {
-            Ok(_) => &self.counters.publications,
-            Err(PublishError::Overloaded) => &self.counters.publications_overloaded,
-            Err(_) => &self.counters.publications_refused,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-        outcome.map(|connections| Receipt { connections })
     }
 }
 

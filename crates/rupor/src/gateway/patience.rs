@@ -2,6 +2,7 @@
 //! so is slowed down.
 
 use super::{Gateway, Publish, PublishError};
+use std::slice;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -53,7 +54,7 @@ pub(crate) async fn patiently(
 pub(crate) async fn publish(gateway: &Gateway, publish: Publish) -> Result<(), PublishError> {
     let mut patience = Patience::new();
     loop {
-        let receipts = gateway.publish(vec![publish.clone()]).await;
+        let receipts = gateway.publish(slice::from_ref(&publish)).await;
         match receipts.into_iter().next() {
             Some(Err(PublishError::Overloaded)) if patience.again().await => {}
             Some(result) => return result.map(drop),

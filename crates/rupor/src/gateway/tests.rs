@@ -102,7 +102,7 @@ impl Site {
             key: None,
             id: None,
         };
-        let receipts = self.gateway.publish(vec![publish]).now_or_never();
+        let receipts = self.gateway.publish(&[publish]).now_or_never();
         receipts
             .expect("memory is ready at once")
             .remove(0)

@@ -158,7 +158,7 @@ async fn publish(State(api): State<Arc<Api>>, headers: HeaderMap, body: Body) ->
                 id,
                 outcome: Ok(publication),
             } => {
-                let receipts = api.gateway.publish(vec![publication]).await;
+                let receipts = api.gateway.publish(&[publication]).await;
                 results.add_receipts(&[id], receipts);
             }
             Request {
@@ -207,7 +207,7 @@ async fn publish_all(api: &Api, objects: &[&RawValue]) -> Reply {
                 .map(|publication| (request.id, publication))
         })
         .unzip();
-    let receipts = api.gateway.publish(batch).await;
+    let receipts = api.gateway.publish(&batch).await;
     results.add_receipts(&ids, receipts);
     results.into_reply(true)
 }

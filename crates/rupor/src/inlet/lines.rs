@@ -69,14 +69,14 @@ pub(crate) trait Publisher: Send + Sync + 'static {
     /// Publishes a batch in its order; each result stands at its publication's place.
     fn publish(
         &self,
-        batch: Vec<Publish>,
+        batch: &[Publish],
     ) -> impl Future<Output = Vec<Result<Receipt, PublishError>>> + Send;
 }
 
 impl Publisher for Gateway {
     fn publish(
         &self,
-        batch: Vec<Publish>,
+        batch: &[Publish],
     ) -> impl Future<Output = Vec<Result<Receipt, PublishError>>> + Send {
         Gateway::publish(self, batch)
     }
@@ -128,23 +128,16 @@ struct Shared<P> {
 
 impl<P: Publisher> Shared<P> {
     /// Publishes a batch; what a worker has no room for now is tried again before it is given up.
-    async fn publish(&self, batch: Vec<Publish>) -> Vec<Result<Receipt, PublishError>> {
+    async fn publish(&self, batch: &[Publish]) -> Vec<Result<Receipt, PublishError>> {
         let is_overloaded = |receipt: &Result<_, _>| *receipt == Err(PublishError::Overloaded);
-        let mut receipts = self.publisher.publish(batch.clone()).await;
+        let mut receipts = self.publisher.publish(batch).await;
         let mut patience = Patience::new();
-        while receipts.iter().any(is_overloaded) && patience.again().await {
-            let places: Vec<_> = (0..receipts.len())
-                .filter(|place| is_overloaded(&receipts[*place]))
-                .collect();
-            // The broker refuses everything behind the first that it has no room for, so the order stays.
-            let again = places
-                .iter()
-                .filter_map(|place| batch.get(*place).cloned())
-                .collect();
-            let again = self.publisher.publish(again).await;
-            for (place, receipt) in places.into_iter().zip(again) {
-                receipts[place] = receipt;
-            }
+        // The broker refuses everything behind the first that it has no room for, so the order stays.
+        while let Some(first) = receipts.iter().position(is_overloaded)
+            && patience.again().await
+        {
+            receipts.truncate(first);
+            receipts.extend(self.publisher.publish(&batch[first..]).await);
         }
         receipts
     }

@@ -222,14 +222,16 @@ fn read<'a, T>(
         return failed(RequestError::NotUtf8);
     };
     let mut reader = serde_json::Deserializer::from_str(text);
-    let slots = Object(shape)
-        .deserialize(&mut reader)
-        .and_then(|slots| reader.end().map(|()| slots));
-    let mut slots = match slots {
-        Ok(slots) => slots,
+    let mut slots = Slots::default();
+    let object = Object {
+        shape,
+        slots: &mut slots,
+    };
+    match object.deserialize(&mut reader).and_then(|()| reader.end()) {
+        Ok(()) => {}
         Err(error) if error.is_data() => return failed(RequestError::NotAnObject),
         Err(error) => return failed(RequestError::BadJson(error.to_string())),
-    };
+    }
     let id = slots.optional(Field::Id).map(id).transpose();
     let outcome = match slots.problem.take() {
         Some(problem) => Err(problem),
@@ -245,6 +247,7 @@ fn read<'a, T>(
 }
 
 /// The values of an object's fields, each as the text that it was written as.
+#[derive(Default)]
 struct Slots<'a> {
     values: [Option<&'a str>; Field::COUNT],
     /// The first thing that is wrong with the fields' names.
@@ -304,30 +307,30 @@ impl<'a> Slots<'a> {
     }
 }
 
-/// Reads an object of that shape.
-struct Object(Shape);
+/// Reads an object of that shape into the slots.
+struct Object<'s, 'de> {
+    shape: Shape,
+    slots: &'s mut Slots<'de>,
+}
 
-impl<'de> DeserializeSeed<'de> for Object {
-    type Value = Slots<'de>;
+impl<'de> DeserializeSeed<'de> for Object<'_, 'de> {
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Slots<'de>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Object {
-    type Value = Slots<'de>;
+impl<'de> Visitor<'de> for Object<'_, 'de> {
+    type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Slots<'de>, A::Error> {
-        let mut slots = Slots {
-            values: [None; Field::COUNT],
-            problem: None,
-        };
-        while let Some(name) = map.next_key_seed(FieldName(self.0))? {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self { shape, slots } = self;
+        while let Some(name) = map.next_key_seed(FieldName(shape))? {
             match name {
                 Ok(field) => {
                     let json = map.next_value::<&RawValue>()?.get();
@@ -345,7 +348,7 @@ impl<'de> Visitor<'de> for Object {
                 }
             }
         }
-        Ok(slots)
+        Ok(())
     }
 }
 
@@ -380,7 +383,7 @@ impl Visitor<'_> for FieldName {
 /// A JSON string's text; `None` for anything else.
 fn string(json: &str) -> Option<Cow<'_, str>> {
     let inner = json.strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') {
+    if memchr::memchr(b'\\', inner.as_bytes()).is_some() {
         // Fails at half of a surrogate pair, which no text can hold.
         return serde_json::from_str(json).ok().map(Cow::Owned);
     }

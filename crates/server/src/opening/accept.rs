@@ -265,8 +265,7 @@ impl<A: Admit> Opening<A> {
         // What is there already, or came behind the request before.
         let mut behind = stream.read_now(head_room(&self.limits));
         let answer = loop {
-            let secure = self.tls.is_some();
-            let (proxies, limits) = (&self.proxies, &self.limits);
+            let (proxies, limits, secure) = (&self.proxies, &self.limits, self.tls.is_some());
             let head = read_head(
                 &mut stream,
                 behind,

@@ -1,6 +1,8 @@
 //! From the site to the browser: who receives what, and what is counted.
 
 use super::*;
+use crate::gateway::Receipt;
+use crate::gateway::deliver::COMMANDS_AT_ONCE;
 use rupor_testkit::Event;
 
 #[test]
@@ -41,23 +43,26 @@ fn a_user_who_is_not_there_is_no_error() {
     assert_eq!((counts.publications, counts.publications_refused), (5, 0));
 }
 
-#[test]
-fn a_batch_is_published_in_its_order_and_answered_in_its_places() {
-    let site = Site::start();
-    let mut anna = site.connect("/?user=anna");
-    let publish = |target, text: String| Publish {
+fn publish(target: Target, text: &str) -> Publish {
+    Publish {
         target,
         exclude: None,
         body: text.into(),
         compress: true,
         key: None,
         id: None,
-    };
-    let mut batch: Vec<_> = (0..100)
-        .map(|n| publish(user("anna"), n.to_string()))
+    }
+}
+
+#[test]
+fn a_batch_is_published_in_its_order_and_answered_in_its_places() {
+    let site = Site::start();
+    let mut anna = site.connect("/?user=anna");
+    let mut batch: Vec<_> = (0..=2 * COMMANDS_AT_ONCE)
+        .map(|n| publish(user("anna"), &n.to_string()))
         .collect();
-    batch[50] = publish(channel("not a name"), "x".to_owned());
-    let receipts = site.gateway.publish(batch).now_or_never().unwrap();
+    batch[50] = publish(channel("not a name"), "x");
+    let receipts = site.gateway.publish(&batch).now_or_never().unwrap();
     for (n, receipt) in receipts.into_iter().enumerate() {
         if n == 50 {
             assert_eq!(receipt.unwrap_err().code(), "bad_channel_name");
@@ -204,6 +209,34 @@ fn a_full_inbox_refuses_the_whole_publication() {
 }
 
 #[test]
+fn nothing_of_a_batch_overtakes_what_there_was_no_room_for() {
+    let limits = Limits {
+        inbox_commands_max: 4,
+        ..Limits::default()
+    };
+    let site = Site::with(settings(), &config::Auth::none(), limits);
+    let mut boris = site.connect("/?user=boris");
+    let mut others: Vec<_> = (0..4 * WORKERS + 1)
+        .map(|_| site.connect("/?user=anna"))
+        .collect();
+    let batch = [
+        publish(user("boris"), "before"),
+        publish(user("anna"), "x"),
+        publish(channel("not a name"), "x"),
+        publish(user("boris"), "behind"),
+    ];
+    let receipts = site.gateway.publish(&batch).now_or_never().unwrap();
+    let tail = Err(PublishError::Overloaded);
+    assert_eq!(receipts, [Ok(Receipt { connections: 1 }), tail, tail, tail]);
+    let counts = site.gateway.counts();
+    let counted = (counts.publications, counts.publications_overloaded);
+    assert_eq!((counted, counts.publications_refused), ((1, 1), 0));
+    boris.expect_text("before");
+    others.push(boris);
+    site.expect_silence(&mut others);
+}
+
+#[test]
 fn who_finds_the_inbox_full_at_opening_is_told_to_come_later() {
     let limits = Limits {
         inbox_commands_max: 3,
@@ -250,7 +283,7 @@ fn a_gateway_without_a_server_says_so() {
         key: None,
         id: None,
     };
-    let receipts = gateway.publish(vec![publish]).now_or_never().unwrap();
+    let receipts = gateway.publish(&[publish]).now_or_never().unwrap();
     assert_eq!(receipts, [Err(PublishError::Unavailable)]);
 }
 

@@ -19,7 +19,7 @@ impl Late {
 }
 
 impl Broker for Late {
-    fn publish(&self, batch: Vec<Publish>) -> BoxFuture<'static, Receipts> {
+    fn publish(&self, batch: &[Publish]) -> BoxFuture<'static, Receipts> {
         let receipts = self.0.publish(batch);
         let mut asked = false;
         let later = std::future::poll_fn(move |context| {
@@ -51,7 +51,7 @@ fn a_broker_that_answers_later_is_not_waited_for_on_a_worker() {
         key: None,
         id: Some("orders-7".into()),
     };
-    let pending = site.gateway.publish(vec![publish]);
+    let pending = site.gateway.publish(&[publish]);
     client.expect_text(
         r#"{"type":"message","user":"anna","publication":"orders-7","message":"later"}"#,
     );
@@ -82,7 +82,7 @@ fn a_broker_outlives_its_node_without_harm() {
         key: None,
         id: None,
     };
-    let receipts = broker.publish(vec![publish]).now_or_never().unwrap();
+    let receipts = broker.publish(&[publish]).now_or_never().unwrap();
     assert_eq!(receipts, [Err(PublishError::Unavailable)]);
 }
 
@@ -115,7 +115,7 @@ fn an_application_may_answer_later_from_any_thread() {
     let application = std::thread::spawn(move || {
         for (connection, text) in receiver {
             let publish = |target, text: String| {
-                let batch = vec![Publish {
+                let batch = [Publish {
                     target,
                     exclude: None,
                     body: text.into(),
@@ -123,7 +123,7 @@ fn an_application_may_answer_later_from_any_thread() {
                     key: None,
                     id: None,
                 }];
-                gateway.publish(batch).now_or_never().unwrap()
+                gateway.publish(&batch).now_or_never().unwrap()
             };
             match text.as_str() {
                 "subscribe" => assert_eq!(gateway.subscribe(connection, "staff"), Ok(true)),

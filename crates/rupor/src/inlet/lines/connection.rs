@@ -6,7 +6,6 @@ use super::framing::Framer;
 use super::stream::Stream;
 use super::{Publisher, Shared};
 use std::io;
-use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::Interest;
@@ -121,11 +120,9 @@ impl<S: Stream, P: Publisher> Connection<S, P> {
         }
         self.cut = batch.cut;
         if !batch.is_empty() {
-            let publications = mem::take(&mut batch.publications);
-            let receipts = if publications.is_empty() {
-                Vec::new()
-            } else {
-                self.shared.publish(publications).await
+            let receipts = match &*batch.publications {
+                [] => Vec::new(),
+                publications => self.shared.publish(publications).await,
             };
             batch.answer(receipts, &mut self.answers, &self.shared.stats);
         }

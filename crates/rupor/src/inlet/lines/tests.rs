@@ -28,13 +28,13 @@ struct Recorder {
 }
 
 impl Publisher for Recorder {
-    async fn publish(&self, batch: Vec<Publish>) -> Vec<Result<Receipt, PublishError>> {
+    async fn publish(&self, batch: &[Publish]) -> Vec<Result<Receipt, PublishError>> {
         let mut bodies = self.bodies.lock().expect("whole");
         let mut refusals = self.refusals.lock().expect("whole");
         *self.batches.lock().expect("whole") += 1;
         let mut overloaded = false;
         let receipts = batch
-            .into_iter()
+            .iter()
             .map(|publish| {
                 overloaded |= *refusals > 0;
                 if overloaded {

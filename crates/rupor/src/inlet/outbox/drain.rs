@@ -188,7 +188,7 @@ impl Drain {
             return;
         }
         let (mut published, mut has_room) = (Vec::with_capacity(batch.len()), true);
-        for receipt in self.gateway.publish(batch).await {
+        for receipt in self.gateway.publish(&batch).await {
             // Behind one that there is no room for there are only such.
             has_room = !matches!(
                 receipt,
