@@ -250,6 +250,12 @@ test('saved code runs, and no connection notices', async (t) => {
   save('newer');
   await eventually(() => ask(anna, 'code'), (answer) => answer === 'newer code', 'the new code');
   await rupor.waitFor(/a PHP file has changed/);
+  save('"; } typo( "');
+  await rupor.waitFor(/PHP cannot read it: .*answer\.php/);
+  assert.equal(await ask(anna, 'code'), 'newer code', 'code that cannot run replaced what ran');
+  save('newest');
+  await eventually(() => ask(anna, 'code'), (answer) => answer === 'newest code', 'the code that was mended');
+  assert.equal(await value(rupor, 'rupor_php_worker_ends_total{pool="*",reason="reload"}'), 2);
   assert.equal(await value(rupor, 'rupor_opened_total'), 1);
 });
 

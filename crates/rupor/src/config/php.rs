@@ -181,7 +181,8 @@ static OPTIONS: &[Definition] = &[
         Shape::Switch,
         "true|false",
         Default::PerMode("true", "false", ""),
-        "Whether new processes are started when a PHP file in the script's folder, or below it, changes. No connection notices",
+        "Whether new processes are started when a PHP file in the script's folder, or below it, changes and PHP can read it. No \
+         connection notices",
     ),
     option(
         HANDLERS,

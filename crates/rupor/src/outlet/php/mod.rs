@@ -36,7 +36,6 @@ use rupor_proto::{Close, Message};
 use rupor_server::UpgradeRequest;
 use stats::{Dropped, Stats};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch as orders};
@@ -245,7 +244,7 @@ impl Running {
             tasks.spawn_on(served.instrument(php.span()), runtime.handle());
         }
         if php.config.watch {
-            let watched = reload_when_changed(php.config.script.clone(), order.clone());
+            let watched = reload_when_changed(Arc::clone(php), order.clone());
             tasks.spawn_on(watched.instrument(php.span()), runtime.handle());
         }
         Self { order, tasks }
@@ -267,14 +266,23 @@ fn reload(order: &orders::Sender<Order>) {
     order.send_modify(|order| order.generation += 1);
 }
 
-/// Replaces the processes each time a file of the handlers has changed, until they are to end.
-async fn reload_when_changed(script: PathBuf, order: orders::Sender<Order>) {
+/// Replaces the processes each time a file of the handlers has changed and PHP can read what has, until they are to end.
+async fn reload_when_changed(php: Arc<Php>, order: orders::Sender<Order>) {
+    let PhpConfig { script, binary, .. } = &php.config;
     let mut ending = order.subscribe();
     let reloads = async {
-        let mut files = watch::look(&script).await;
+        let mut running = watch::look(script).await;
+        let mut seen = running.clone();
         loop {
-            files = watch::changed(&script, files).await;
+            seen = watch::changed(script, seen).await;
+            if let Some(said) = watch::fault(binary, &running, &seen).await {
+                tracing::error!(
+                    "a PHP file has changed, and PHP cannot read it: {said}. The handlers go on as they were. Fix: mend it and save"
+                );
+                continue;
+            }
             tracing::info!("a PHP file has changed: the handlers are read again by new processes");
+            running.clone_from(&seen);
             reload(&order);
         }
     };
