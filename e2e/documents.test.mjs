@@ -59,6 +59,7 @@ const NOT_RUN = [
   ['clients/laravel/README.md', 'inlet =', 'e2e/browser/laravel.test.mjs starts rupor with the same rules'],
   ['clients/laravel/README.md', 'import Echo', 'a part of a page; e2e/browser/laravel.test.mjs opens such a one'],
   ['clients/php/README.md', 'composer config', 'needs a registry for the rest of a site; e2e/support/laravel.mjs installs from the same folder'],
+  ['crates/server/README.md', 'cargo add', 'writes into the manifest of the program that it stands in'],
   ['clients/php/README.md', "require 'rupor/adapters", 'needs a class of the reader; clients/php/tests has such classes'],
   ['clients/symfony/README.md', 'public function ship', 'a part of a class of the reader'],
   ['clients/symfony/README.md', 'framework:', 'read by the whole of Symfony, which Debian does not have; the DSN is that of SymfonyTest.php'],

@@ -27,7 +27,7 @@ use crate::socket::{WebSocket, WebSocketLimits};
 /// # async fn hear() -> Result<(), rupor_server::ConnectError> {
 /// let mut socket = rupor_server::connect("wss://example.org/news").await?;
 /// while let Some(message) = socket.recv().await {
-///     println!("{message:?}");
+///     println!("{}", message.as_text().unwrap_or("(bytes)"));
 /// }
 /// # Ok(())
 /// # }
