@@ -58,7 +58,7 @@ pub(super) fn address(text: &str) -> Result<Secret, Problem> {
     Err(Problem::new(
         "this is no address of a Redis",
         "write redis://HOST:PORT/DB, redis://:PASSWORD@HOST:PORT/DB or unix:///PATH?db=DB; of a password's characters, \
-         those that are not letters and digits as %XX",
+         those that are not letters and digits as %XX. There is no TLS",
     ))
 }
 
