@@ -38,6 +38,7 @@ impl Connection {
     /// A compressed message is inflated when it is complete: text is checked then, and
     /// [`message_bytes_max`](crate::Limits::message_bytes_max) holds for what comes out. On the
     /// wire it may be an eighth and 64 bytes longer.
+    #[inline(always)]
     pub fn receive_with<'a>(
         &mut self,
         pool: &mut DeflatePool,

@@ -307,6 +307,7 @@ impl Connection {
     }
 
     /// Fails the connection (RFC 6455 §7.1.7). Our Close frame says why, if it is not out already.
+    #[cold]
     fn fail(&mut self, error: PeerError, out: &mut Vec<u8>) -> Event<'static> {
         let code = error.close_code();
         if self.state == State::Open && code.is_sendable() {

@@ -100,22 +100,36 @@ impl Connection {
         self.receive_events(input, now, out, None)
     }
 
+    /// The frequent way is inlined where it is called, down to the unmasking, so that an event of it is never put together in
+    /// memory and taken apart again; [`receive_frames`](Self::receive_frames) is the other one.
+    #[inline(always)]
     pub(super) fn receive_events<'a>(
         &mut self,
         input: &mut &'a mut [u8],
         now: Time,
         out: &mut Vec<u8>,
-        mut pool: Option<&mut DeflatePool>,
+        pool: Option<&mut DeflatePool>,
     ) -> Option<Event<'a>> {
         if !input.is_empty() {
             // Any byte is a sign of life.
             self.pong_due = Time::NEVER;
         }
         match self.whole_message(input) {
-            Some(Ok(message)) => return Some(Event::Message(message)),
-            Some(Err(error)) => return Some(self.fail(error, out)),
-            None => {}
+            Some(Ok(message)) => Some(Event::Message(message)),
+            Some(Err(error)) => Some(self.fail(error, out)),
+            None => self.receive_frames(input, now, out, pool),
         }
+    }
+
+    /// Takes frames until one of them is an event.
+    #[inline(never)]
+    fn receive_frames<'a>(
+        &mut self,
+        input: &mut &'a mut [u8],
+        now: Time,
+        out: &mut Vec<u8>,
+        mut pool: Option<&mut DeflatePool>,
+    ) -> Option<Event<'a>> {
         while !input.is_empty() && self.state != State::Closed {
             match self.receive_frame(input, now, out, pool.as_deref_mut()) {
                 Ok(Some(event)) => return Some(event),
@@ -130,6 +144,7 @@ impl Connection {
     /// Takes a message that lies whole at the front of `input`, which is how nearly all come. `None`:
     /// it is something else, or more than a limit allows, which is for
     /// [`receive_frame`](Self::receive_frame) to say.
+    #[inline(always)]
     fn whole_message<'a>(
         &self,
         input: &mut &'a mut [u8],

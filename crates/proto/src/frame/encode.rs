@@ -8,6 +8,7 @@ use super::{Opcode, header::HEADER_BYTES_MAX, mask};
 const COMPRESSED: u8 = 0x40;
 
 /// Appends a whole frame to `out`, masked if there is a key.
+#[inline(always)]
 pub(crate) fn frame(
     out: &mut Vec<u8>,
     fin: bool,
@@ -34,6 +35,7 @@ pub(crate) fn frame_header(out: &mut Vec<u8>, opcode: Opcode, payload_len: usize
     header(out, 0x80 | opcode.bits(), payload_len, None);
 }
 
+#[inline(always)]
 fn any_frame(out: &mut Vec<u8>, first: u8, payload: &[u8], masking_key: Option<[u8; 4]>) {
     out.reserve(HEADER_BYTES_MAX.saturating_add(payload.len()));
     header(out, first, payload.len(), masking_key);
@@ -47,6 +49,7 @@ fn any_frame(out: &mut Vec<u8>, first: u8, payload: &[u8], masking_key: Option<[
 }
 
 /// Appends a frame header to `out`; the length takes as few bytes as it can (RFC 6455 §5.2).
+#[inline(always)]
 fn header(out: &mut Vec<u8>, first: u8, payload_len: usize, masking_key: Option<[u8; 4]>) {
     let mask_bit = if masking_key.is_some() { 0x80 } else { 0 };
     match (u8::try_from(payload_len), u16::try_from(payload_len)) {

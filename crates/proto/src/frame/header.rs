@@ -96,6 +96,7 @@ pub(crate) struct PlainHeader {
 
 /// What [`decode`] does, for the most frequent header alone, where no fragmented message is
 /// unfinished. `None`: look there.
+#[inline(always)]
 pub(crate) fn decode_plain(bytes: &[u8], masked: bool) -> Option<PlainHeader> {
     let (&[first, second], rest) = bytes.split_first_chunk::<2>()?;
     let kind = match first {

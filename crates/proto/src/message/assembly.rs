@@ -137,6 +137,7 @@ pub(crate) fn inflated(kind: Kind, payload: Vec<u8>) -> Result<Incoming<'static>
 }
 
 /// A whole, unmasked message that lies in one frame of the input.
+#[inline(always)]
 pub(crate) fn whole(kind: Kind, payload: &[u8]) -> Result<Incoming<'_>, PeerError> {
     Ok(Incoming(match kind {
         Kind::Text => {

@@ -170,10 +170,10 @@ impl Link {
             return self.send_alone(message, context, transport);
         }
         let Context { out, deflate, .. } = context;
-        if compress {
-            self.protocol.send_deflated(message, deflate, out)
-        } else {
+        if plain {
             self.protocol.send(message, out)
+        } else {
+            self.protocol.send_deflated(message, deflate, out)
         }
         .map_err(|_| SendError::Closing)?;
         context.tally.frames_out += 1;
