@@ -91,7 +91,7 @@ deny:
 # Not part of `make test`: it compiles cargo-deb first, for some minutes.
 deb: build
 	[ -x .cache/tools/bin/cargo-deb ] || $(CARGO) install cargo-deb --version 3.8.0 --locked --quiet --root .cache/tools
-	.cache/tools/bin/cargo-deb -p rupor --no-build --output "$(abspath $(or $(CARGO_TARGET_DIR),target))/debian/rupor.deb"
+	.cache/tools/bin/cargo-deb -p rupor --no-build --strip --output "$(abspath $(or $(CARGO_TARGET_DIR),target))/debian/rupor.deb"
 	DEB="$(abspath $(or $(CARGO_TARGET_DIR),target))/debian/rupor.deb" $(NODE_TEST) packaging/deb.test.mjs
 
 # Not part of `make test`: it builds other people's servers, and takes the machine for itself.

@@ -13,7 +13,7 @@ test('what the package has', async () => {
   const files = stdout.trim().split('\n').filter((line) => !line.startsWith('d')).map((line) => line.split(/\s+/));
   assert.deepEqual(files.map(([mode, , , , , name]) => `${mode} ${name}`).sort(), [
     '-rw-r--r-- ./etc/rupor/rupor.toml',
-    ...['CHANGELOG.md', 'README.md', 'README.ru.md', 'copyright', 'rupor.toml'].map((name) => `-rw-r--r-- ./usr/share/doc/rupor/${name}`),
+    ...['README.md', 'README.ru.md', 'changelog.gz', 'copyright', 'rupor.toml'].map((name) => `-rw-r--r-- ./usr/share/doc/rupor/${name}`),
     '-rw-r--r-- ./usr/lib/systemd/system/rupor.service',
     '-rw-r--r-- ./usr/share/rupor/rupor.php',
     '-rw-r--r-- ./usr/share/rupor/rupor.socket',
