@@ -30,7 +30,7 @@ test('it makes a user and keys, serves with them, keeps them at an update, and l
   for (const line of [
     '/etc/rupor 750 root:rupor', '/etc/rupor/api.key 640 root:rupor', '/etc/rupor/jwt.key 640 root:rupor', '/etc/rupor/rupor.toml 644 root:root',
     'the keys differ', 'rupor: /etc/rupor/rupor.toml is right', '/etc/systemd/system/multi-user.target.wants/rupor.service',
-    '# ours', 'the keys are the same', 'purged', 'no user',
+    '# ours', 'the keys are the same', 'purged', 'no user', 'no group',
   ]) assert.ok(stdout.split('\n').includes(line), `no ${line} in\n${stdout}${stderr}`);
   assert.equal(stdout.match(/^ *64 \/etc\/rupor\/(api|jwt)\.key$/gm).length, 2, stdout);
 });
