@@ -384,6 +384,22 @@ fn a_file_named_by_the_environment_is_enough() {
 }
 
 #[test]
+fn a_file_may_be_named_without_a_flag() {
+    let folder = folder();
+    std::fs::write(folder.path().join("mine.toml"), "auth = \"none\"\n").expect("a file");
+    let environment = [("RUPOR_CONFIG", "other.toml")];
+    for environment in [&environment[..], &[]] {
+        let output = rupor(folder.path(), &["check", "mine.toml"], environment);
+        assert!(output.status.success(), "{output:?}");
+    }
+    let both = ["check", "mine.toml", "--config", "other.toml"];
+    assert!(
+        refusal(&rupor(folder.path(), &both, &[]), "both")
+            .contains("FILE names the configuration, too")
+    );
+}
+
+#[test]
 fn flags_and_variables_are_named_when_they_are_wrong() {
     let folder = folder();
     let cases: &[WrongPlace] = &[

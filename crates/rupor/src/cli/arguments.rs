@@ -41,7 +41,7 @@ pub(crate) fn command() -> Command {
                  console, and prints what to try next. Everybody on this machine is trusted: this is not for production.",
             ),
     );
-    let serve = with_file(serving(
+    let serve = with_file_alone(serving(
         Mode::Serve,
         Command::new("serve")
             .about("The gateway: browsers connect here, the site sends to them")
@@ -50,7 +50,7 @@ pub(crate) fn command() -> Command {
                  a connection proves who it is: a [[jwt]] key, or explicitly auth = \"none\".",
             ),
     ));
-    let check = with_file(serving(
+    let check = with_file_alone(serving(
         Mode::Serve,
         Command::new("check")
             .about("Says whether `rupor serve` would take its configuration, and ends")
@@ -115,6 +115,16 @@ fn with_file(command: Command) -> Command {
             .help(
                 "The configuration file [env: RUPOR_CONFIG] [default: rupor.toml, if it is there]",
             ),
+    )
+}
+
+/// As [`with_file`], and the file may stand alone: nothing else can be meant.
+fn with_file_alone(command: Command) -> Command {
+    with_file(command).arg(
+        Arg::new("file")
+            .value_name("FILE")
+            .value_parser(value_parser!(PathBuf))
+            .help("The same as --config FILE"),
     )
 }
 

@@ -112,7 +112,7 @@ fn configuration(
         ));
     }
     let file = match mode {
-        Mode::Serve => load::file(matches.get_one::<PathBuf>("config").map(PathBuf::as_path)),
+        Mode::Serve => load::file(load::named(matches)?),
         Mode::Demo | Mode::Echo => None,
     };
     let variable = |name: &str| std::env::var_os(name);

@@ -1,10 +1,12 @@
 //! Which file is read, and in which order the layers lie: flag > environment > file > default.
 
 use super::definition::{Alias, Definition};
-use super::error::{ConfigError, nearest};
+use super::error::{ConfigError, Origin, Problem, nearest};
 use super::source::{self, FILE_BYTES_MAX};
 use super::types::{Config, Mode};
 use super::{build, options};
+use clap::ArgMatches;
+use clap::parser::ValueSource;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read as _};
@@ -21,7 +23,7 @@ pub(crate) fn load(
     mode: Mode,
     file: Option<&Path>,
     variable: &dyn Fn(&str) -> Option<OsString>,
-    flags: &clap::ArgMatches,
+    flags: &ArgMatches,
 ) -> Result<Config, ConfigError> {
     let mut layer = source::from_defaults(mode);
     if let Some(path) = file {
@@ -34,6 +36,20 @@ pub(crate) fn load(
     layer.replace_with(source::from_environment(mode, variable)?);
     layer.replace_with(source::from_flags(mode, flags)?);
     build::config(mode, &layer)
+}
+
+/// The file that is named: by the argument `FILE`, which not all commands have, by `--config`, or in the environment.
+///
+/// # Errors
+/// Both on the command line.
+pub(crate) fn named(flags: &ArgMatches) -> Result<Option<&Path>, ConfigError> {
+    let alone = flags.try_get_one::<PathBuf>("file").ok().flatten();
+    if alone.is_some() && flags.value_source("config") == Some(ValueSource::CommandLine) {
+        let problem = Problem::new("FILE names the configuration, too", "name one of them");
+        return Err(problem.at(&Origin::Flag("--config".into())));
+    }
+    let named = alone.or_else(|| flags.get_one("config"));
+    Ok(named.map(PathBuf::as_path))
 }
 
 /// The file to read: the one that was named, else [`DEFAULT_FILE`] when it is there.

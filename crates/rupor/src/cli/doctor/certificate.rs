@@ -94,7 +94,10 @@ fn time_and_issuer(
                     "renew it, then send rupor SIGHUP, which reads it again"
                 }
                 NotValidYet | NotValidYetContext { .. } => "look at this machine's clock",
-                _ => "get a certificate for a server",
+                _ => {
+                    "get a certificate for a server; what `openssl req -x509` makes is an authority's, but for \
+                     -addext basicConstraints=critical,CA:FALSE"
+                }
             };
             let error = Error::InvalidCertificate(error);
             return findings.problem(CHECK, error.to_string(), fix);
