@@ -44,6 +44,11 @@ export default class RuporConnector {
     this.connect();
   }
 
+  /** Echo names its broadcaster in errors, and would put the whole of this class there. */
+  static toString() {
+    return 'RuporConnector';
+  }
+
   connect() {
     clearTimeout(this.#timer);
     if (this.#socket) return;

@@ -178,6 +178,7 @@ test('without any package: Laravel’s own redis broadcaster, through a Redis', 
   const configuration = `
 listen = ["127.0.0.1:0"]
 origin = ["${app.url}"]
+inlet = ["tcp://127.0.0.1:0"]
 auth = "none"
 [redis]
 url = "${redis.url}"

@@ -332,6 +332,27 @@ fn broken_files_are_refused_by_line_and_key() {
 }
 
 #[test]
+fn sessions_that_nobody_asks_about_are_told_with_the_line_to_write() {
+    let folder = folder();
+    for (auth, told) in [
+        ("auth = \"none\"", "write auth = [\"session\"]"),
+        (
+            "auth = \"webhook\"\nauth_webhook.url = \"http://127.0.0.1/\"\nauth_webhook.key = \"canary-7f3a9c51d2e84b60a1b2c3d4e5f60718\"",
+            "write auth = [\"session\", \"webhook\"]",
+        ),
+    ] {
+        let file = format!("{auth}\n[session]\nfiles = \"/tmp\"");
+        let text = refusal(&check(folder.path(), &file), auth);
+        assert!(text.contains(told), "{text}");
+    }
+    let text = refusal(
+        &check(folder.path(), "[session]\nuser = \"id\""),
+        "no place",
+    );
+    assert!(text.contains("`files` or `redis` in [session]"), "{text}");
+}
+
+#[test]
 fn files_that_are_no_text_are_refused() {
     let folder = folder();
     let path = folder.path().join("rupor.toml");

@@ -50,7 +50,19 @@ pub(super) fn auth(values: &Values<'_>, for_channels: bool) -> Result<Auth, Conf
     })?;
     if session.is_some() && !ways.contains(&Way::Session) {
         let what = "there are sessions, but `auth` has no \"session\"";
-        let problem = Problem::new(what, "add it, or leave the table [session] out");
+        let others = ways.iter().filter(|way| **way != Way::None);
+        let names: Vec<_> = [&Way::Session]
+            .into_iter()
+            .chain(others)
+            .map(|way| way.name())
+            .collect();
+        let problem = Problem::new(
+            what,
+            format!(
+                "write auth = [\"{}\"], or leave the table [session] out",
+                names.join("\", \"")
+            ),
+        );
         return Err(ConfigError::Conflict(problem));
     }
     if let Some(key) = keys.first()
