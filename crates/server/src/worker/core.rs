@@ -22,6 +22,7 @@ use slab::Slab;
 use super::context::Context;
 use super::delivery::Droppable;
 use super::drain::Drain;
+use super::flags::Flags;
 use super::link::{Arrival, Link, NEVER};
 use super::rare::Held;
 use super::runs::Runs;
@@ -106,7 +107,7 @@ impl<H: Handler, T: Transport> Core<H, T> {
         for slot in again.drain(..) {
             let slot = slot as usize;
             if let Some(entry) = self.entries.get_mut(slot) {
-                entry.link.flags.again = false;
+                entry.link.flags.remove(Flags::AGAIN);
                 self.pump(slot);
             }
         }
@@ -146,12 +147,12 @@ impl<H: Handler, T: Transport> Core<H, T> {
         add(&context.counters.opened, 1);
 
         context.out.extend_from_slice(&adoption.response);
-        link.flags.opening = true;
+        link.flags.insert(Flags::OPENING);
         let opened = guard(|| {
             let mut connection = Connection::new(&mut link, context, None);
             handler.on_open(&mut connection, adoption.admission)
         });
-        link.flags.opening = false;
+        link.flags.remove(Flags::OPENING);
         let Some(state) = opened else {
             context.out.clear();
             if !adoption.response.is_empty() {
@@ -165,7 +166,7 @@ impl<H: Handler, T: Transport> Core<H, T> {
             add(&context.counters.gone, 1);
             return;
         };
-        link.flags.readable = transport.opened();
+        link.flags.set(Flags::READABLE, transport.opened());
         if !adoption.received.is_empty() {
             link.hold(Held {
                 bytes: adoption.received,
@@ -194,10 +195,14 @@ impl<H: Handler, T: Transport> Core<H, T> {
         else {
             return;
         };
-        link.flags.readable |= readiness.readable | readiness.read_closed;
-        link.flags.read_closed |= readiness.read_closed;
-        if readiness.writable && link.flags.blocked {
-            link.flags.blocked = false;
+        if readiness.readable | readiness.read_closed {
+            link.flags.insert(Flags::READABLE);
+        }
+        if readiness.read_closed {
+            link.flags.insert(Flags::READ_CLOSED);
+        }
+        if readiness.writable && link.flags.contains(Flags::BLOCKED) {
+            link.flags.remove(Flags::BLOCKED);
             link.flush(context, transport);
         }
         self.pump(slot);
@@ -221,7 +226,7 @@ impl<H: Handler, T: Transport> Core<H, T> {
             }
             Command::Subscribe { id, topic } => {
                 if let Some(entry) = find(entries, id)
-                    && !entry.link.flags.parting
+                    && !entry.link.flags.contains(Flags::PARTING)
                 {
                     let slot = entry.link.slot();
                     context.topics.subscribe(slot, &topic, &context.limits);
@@ -240,7 +245,7 @@ impl<H: Handler, T: Transport> Core<H, T> {
     fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
         self.queue_run(id.slot());
         if let Some(entry) = find(&mut self.entries, id)
-            && !entry.link.flags.parting
+            && !entry.link.flags.contains(Flags::PARTING)
         {
             entry.link.close(code, reason, &mut self.context);
             self.settle(id.slot(), None);
@@ -307,7 +312,7 @@ impl<H: Handler, T: Transport> Core<H, T> {
             return;
         };
         let now = context.now;
-        if link.flags.parting {
+        if link.flags.contains(Flags::PARTING) {
             if link.timer <= now {
                 self.remove(slot);
             } else {
@@ -360,8 +365,8 @@ impl<H: Handler, T: Transport> Core<H, T> {
             else {
                 continue;
             };
-            link.flags.dirty = false;
-            if !link.flags.blocked {
+            link.flags.remove(Flags::DIRTY);
+            if !link.flags.contains(Flags::BLOCKED) {
                 link.flush(context, transport);
             }
             self.settle(slot, None);
@@ -388,7 +393,9 @@ impl<H: Handler, T: Transport> Core<H, T> {
         let mut fat: Vec<(usize, usize)> = self
             .entries
             .iter()
-            .filter(|(_, entry)| !entry.link.flags.parting && entry.link.doom.is_none())
+            .filter(|(_, entry)| {
+                !entry.link.flags.contains(Flags::PARTING) && entry.link.doom.is_none()
+            })
             .map(|(slot, entry)| (entry.link.weight(), slot))
             .filter(|(weight, _)| *weight > 0)
             .collect();

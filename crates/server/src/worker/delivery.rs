@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rupor_proto::{Frame, Outgoing};
 
 use super::context::Context;
+use super::flags::Flags;
 use super::link::Link;
 use super::outbox::{Lane, Outbox};
 use super::transport::Transport;
@@ -84,7 +85,10 @@ impl Link {
         context: &mut Context,
         transport: &mut dyn Transport,
     ) {
-        if self.flags.parting || self.doom.is_some() || !self.protocol.is_sendable() {
+        if self.flags.contains(Flags::PARTING)
+            || self.doom.is_some()
+            || !self.protocol.is_sendable()
+        {
             return;
         }
         let len = frame.as_bytes().len();
@@ -111,8 +115,8 @@ impl Link {
         let lane = droppable
             .filter(|_| outgoing.is_droppable())
             .map(|droppable| Arc::clone(&droppable.lane));
-        if lane.is_some() && !self.flags.keeps_unsent {
-            self.flags.keeps_unsent = true;
+        if lane.is_some() && !self.flags.contains(Flags::KEEPS_UNSENT) {
+            self.flags.insert(Flags::KEEPS_UNSENT);
             if context.limits.notsent_lowat_bytes > UNSENT_DROPPABLE_BYTES_MAX {
                 transport.keep_unsent(UNSENT_DROPPABLE_BYTES_MAX);
             }
@@ -131,7 +135,7 @@ impl Link {
         droppable: bool,
         context: &mut Context,
     ) -> Option<Outgoing> {
-        if droppable && self.flags.blocked && self.protocol.sends_with_takeover() {
+        if droppable && self.flags.contains(Flags::BLOCKED) && self.protocol.sends_with_takeover() {
             return Some(Outgoing::from(frame));
         }
         self.share(frame, context).ok()
@@ -148,7 +152,7 @@ impl Link {
         if !self.over_soft(len, &context.limits) {
             return true;
         }
-        if !self.flags.blocked {
+        if !self.flags.contains(Flags::BLOCKED) {
             self.flush(context, transport);
         }
         let lane = &droppable.lane;

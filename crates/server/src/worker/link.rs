@@ -14,6 +14,7 @@ use rupor_proto::{
 };
 
 use super::context::Context;
+use super::flags::Flags;
 use super::outbox::Outbox;
 use super::rare::Rare;
 use super::rate::Rate;
@@ -57,41 +58,6 @@ pub(crate) struct Link {
     _permit: Option<Permit>,
 }
 
-/// Where a connection is, beyond what the protocol knows.
-#[derive(Debug, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent facts, not a state in disguise"
-)]
-pub(crate) struct Flags {
-    /// There may be something to read.
-    pub(crate) readable: bool,
-    /// The peer closed its side, so a short read does not mean that all was read.
-    pub(crate) read_closed: bool,
-    /// The transport took less than it was given.
-    pub(crate) blocked: bool,
-    /// It stands in [`Context::dirty`].
-    pub(crate) dirty: bool,
-    /// It stands in [`Context::again`].
-    pub(crate) again: bool,
-    /// The transport failed.
-    pub(crate) broken: bool,
-    /// `on_close` was called; what is unsent may leave, then it goes.
-    pub(crate) parting: bool,
-    /// Nothing is waited for once everything has left.
-    pub(crate) leave_when_sent: bool,
-    /// Our side was shut down.
-    pub(crate) shut: bool,
-    /// `on_open` runs: the 101 is in `out` and may not leave yet.
-    pub(crate) opening: bool,
-    /// Something received was thrown away, so what follows may begin inside a frame: no more is understood.
-    pub(crate) deaf: bool,
-    /// permessage-deflate was agreed to.
-    pub(crate) deflate: bool,
-    /// The system was told to have little unsent.
-    pub(crate) keeps_unsent: bool,
-}
-
 /// What an adopted connection comes with.
 pub(crate) struct Arrival {
     pub(crate) remote: SocketAddr,
@@ -105,7 +71,9 @@ impl Link {
         // The jitter only has to differ between connections: a multiplicative hash does.
         let seed = id.as_u64().wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mut protocol = Connection::server(Arc::clone(&context.config), context.now, seed);
+        let mut flags = Flags::empty();
         if let Some(agreement) = &arrival.deflate {
+            flags.insert(Flags::DEFLATE);
             protocol = protocol.with_deflate(agreement);
             add(&context.counters.deflate_opened, 1);
         }
@@ -121,10 +89,7 @@ impl Link {
             remote,
             subprotocol: None,
             doom: None,
-            flags: Flags {
-                deflate: arrival.deflate.is_some(),
-                ..Flags::default()
-            },
+            flags,
             _permit: arrival.permit,
         };
         if scope_id != 0 {
@@ -161,7 +126,7 @@ impl Link {
         mut transport: Option<&mut dyn Transport>,
     ) -> Result<(), SendError> {
         self.make_room(message.len(), context, transport.as_deref_mut())?;
-        let plain = !compress || !self.flags.deflate;
+        let plain = !compress || !self.flags.contains(Flags::DEFLATE);
         if message.len() >= WRITTEN_ALONE_BYTES
             && plain
             && self.can_write()
@@ -240,7 +205,7 @@ impl Link {
         if self.doom.is_some() {
             return Err(SendError::Slow);
         }
-        if self.flags.parting || !self.protocol.is_sendable() {
+        if self.flags.contains(Flags::PARTING) || !self.protocol.is_sendable() {
             return Err(SendError::Closing);
         }
         if context.out.len() + more > context.limits.receive_buffer_bytes
@@ -271,15 +236,15 @@ impl Link {
     }
 
     pub(crate) fn mark_dirty(&mut self, context: &mut Context) {
-        if !self.flags.dirty {
-            self.flags.dirty = true;
+        if !self.flags.contains(Flags::DIRTY) {
+            self.flags.insert(Flags::DIRTY);
             context.dirty.push(self.slot());
         }
     }
 
     pub(crate) fn mark_again(&mut self, context: &mut Context) {
-        if !self.flags.again {
-            self.flags.again = true;
+        if !self.flags.contains(Flags::AGAIN) {
+            self.flags.insert(Flags::AGAIN);
             context.again.push(self.slot());
         }
     }
@@ -318,7 +283,7 @@ impl Link {
         }
         self.flush_below(transport);
         self.take_pong(context);
-        if self.outbox.is_some() && !self.flags.blocked {
+        if self.outbox.is_some() && !self.flags.contains(Flags::BLOCKED) {
             self.flush(context, transport);
         }
     }
@@ -348,7 +313,9 @@ impl Link {
 
     /// Whether nothing is before what would be written now.
     fn can_write(&self) -> bool {
-        self.outbox.is_none() && !self.flags.blocked && !self.flags.broken
+        self.outbox.is_none()
+            && !self.flags.contains(Flags::BLOCKED)
+            && !self.flags.contains(Flags::BROKEN)
     }
 
     /// Writes `head` and then `body`, until the transport takes no more or fails; how many bytes it
@@ -367,11 +334,11 @@ impl Link {
                 Ok(count) if count > 0 => written += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.flags.blocked = true;
+                    self.flags.insert(Flags::BLOCKED);
                     break;
                 }
                 Ok(_) | Err(_) => {
-                    self.flags.broken = true;
+                    self.flags.insert(Flags::BROKEN);
                     break;
                 }
             }
@@ -383,8 +350,8 @@ impl Link {
     /// before them, and nothing but their bytes has to be known of them.
     pub(crate) fn takes_runs(&self) -> bool {
         self.can_write()
-            && !self.flags.deflate
-            && !self.flags.parting
+            && !self.flags.contains(Flags::DEFLATE)
+            && !self.flags.contains(Flags::PARTING)
             && self.doom.is_none()
             && self.protocol.is_sendable()
     }
@@ -400,7 +367,10 @@ impl Link {
         let written = self.write_from(run, &[], transport);
         context.tally.bytes_out += written as u64;
         self.flush_below(transport);
-        if written < run.len() || self.flags.blocked || self.flags.broken {
+        if written < run.len()
+            || self.flags.contains(Flags::BLOCKED)
+            || self.flags.contains(Flags::BROKEN)
+        {
             self.mark_dirty(context);
         }
         written
@@ -416,7 +386,7 @@ impl Link {
 
     /// Writes the outbox.
     pub(crate) fn flush(&mut self, context: &mut Context, transport: &mut dyn Transport) {
-        if self.flags.broken {
+        if self.flags.contains(Flags::BROKEN) {
             return;
         }
         self.take_pong(context);
@@ -424,9 +394,9 @@ impl Link {
             match outbox.write_to(transport, context.now) {
                 Ok(written) => {
                     context.tally.bytes_out += written.bytes as u64;
-                    self.flags.blocked = written.blocked;
+                    self.flags.set(Flags::BLOCKED, written.blocked);
                 }
-                Err(_) => self.flags.broken = true,
+                Err(_) => self.flags.insert(Flags::BROKEN),
             }
             if outbox.is_empty() {
                 self.return_outbox(context);
@@ -448,7 +418,7 @@ impl Link {
     /// Before the protocol is given input: whether a Pong could leave now. If not, only the newest
     /// Ping will be answered, maybe before an older one whose Pong is among the messages already.
     pub(crate) fn watch_pongs(&mut self) {
-        if self.flags.blocked && self.outbox.is_some() {
+        if self.flags.contains(Flags::BLOCKED) && self.outbox.is_some() {
             self.protocol.hold_pongs();
         }
     }
@@ -471,24 +441,28 @@ impl Link {
 
     /// What TLS still holds.
     fn flush_below(&mut self, transport: &mut dyn Transport) {
-        if self.flags.broken {
+        if self.flags.contains(Flags::BROKEN) {
             return;
         }
         match transport.flush() {
             Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => self.flags.blocked = true,
-            Err(_) => self.flags.broken = true,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.flags.insert(Flags::BLOCKED)
+            }
+            Err(_) => self.flags.insert(Flags::BROKEN),
         }
     }
 
     /// Throws away what was received and not served. It is being closed: what else comes counts for nothing.
     pub(crate) fn forget_held(&mut self) {
-        self.flags.deaf |= self.take_held().is_some();
+        if self.take_held().is_some() {
+            self.flags.insert(Flags::DEAF);
+        }
     }
 
     /// Whether it may be served more input now.
     pub(crate) fn may_read(&self, context: &Context) -> bool {
-        !self.flags.broken
+        !self.flags.contains(Flags::BROKEN)
             && self.doom.is_none()
             && self.backlog() <= context.limits.backlog_pause_bytes
             && !self.rate.is_over(&context.limits, context.now)
@@ -508,14 +482,14 @@ impl Link {
             {
                 self.doom.get_or_insert(DropReason::Rate);
             }
-        } else if !self.flags.readable && !self.has_held() {
+        } else if !self.flags.contains(Flags::READABLE) && !self.has_held() {
             self.set_over_since(NEVER);
         }
     }
 
     /// The earliest time at which something about it is due.
     pub(crate) fn next_deadline(&self, context: &Context) -> Time {
-        if self.flags.parting {
+        if self.flags.contains(Flags::PARTING) {
             return self.timer;
         }
         let limits = &context.limits;
@@ -565,7 +539,7 @@ impl Link {
         context.tally.backlog = context.tally.backlog.saturating_sub(self.counted());
         self.set_counted(0);
         self.return_outbox(context);
-        if self.flags.deflate {
+        if self.flags.contains(Flags::DEFLATE) {
             add(&context.counters.deflate_gone, 1);
         }
     }

@@ -10,6 +10,7 @@ mod context;
 mod core;
 mod delivery;
 mod drain;
+mod flags;
 mod link;
 mod outbox;
 mod pipe;

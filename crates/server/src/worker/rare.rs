@@ -9,6 +9,7 @@ use rupor_proto::Time;
 
 use super::context::Context;
 use super::delivery::LeftOutNotes;
+use super::flags::Flags;
 use super::link::{Link, NEVER};
 
 /// Input that was received and may not be served yet.
@@ -143,7 +144,7 @@ impl Link {
 
     /// Sets when the handler wants `on_timer`. When it is parting, there is none.
     pub(crate) fn set_timer(&mut self, at: Time) {
-        if !self.flags.parting {
+        if !self.flags.contains(Flags::PARTING) {
             self.timer = at;
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rupor_proto::{Close, CloseCode, Initiator};
 
 use super::super::drain::Drain;
+use super::super::flags::Flags;
 use super::super::transport::Transport;
 use super::{Core, Entry, count_panic, guard};
 use crate::handler::{Connection, Handler};
@@ -95,12 +96,15 @@ impl<H: Handler, T: Transport> Core<H, T> {
             return;
         };
         let Some(state) = state.take() else { return };
-        link.flags.parting = true;
+        link.flags.insert(Flags::PARTING);
         drop(link.take_held());
         let linger = u64::from(context.limits.linger_ms);
         link.timer = context.now.saturating_add_ms(linger);
         // After a clean end nothing more comes, and after an abrupt one nobody is there.
-        link.flags.leave_when_sent = close.clean || close.code == CloseCode::ABNORMAL;
+        link.flags.set(
+            Flags::LEAVE_WHEN_SENT,
+            close.clean || close.code == CloseCode::ABNORMAL,
+        );
         context.counters.closed(close.code);
         context.topics.remove(link.slot());
         let done = guard(|| {
@@ -131,17 +135,22 @@ impl<H: Handler, T: Transport> Core<H, T> {
             return;
         };
         let mut rounds = context.limits.reads_per_turn_max.max(1);
-        while link.flags.readable && !link.flags.broken && rounds > 0 {
+        while link.flags.contains(Flags::READABLE)
+            && !link.flags.contains(Flags::BROKEN)
+            && rounds > 0
+        {
             rounds -= 1;
             match transport.read(buffer) {
                 Ok(0) => {
-                    link.flags.readable = false;
-                    link.flags.leave_when_sent = true;
+                    link.flags.remove(Flags::READABLE);
+                    link.flags.insert(Flags::LEAVE_WHEN_SENT);
                 }
                 Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => link.flags.readable = false,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    link.flags.remove(Flags::READABLE)
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => link.flags.broken = true,
+                Err(_) => link.flags.insert(Flags::BROKEN),
             }
         }
         self.rest(slot);

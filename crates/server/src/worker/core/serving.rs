@@ -7,6 +7,7 @@ use rupor_proto::{Close, CloseCode, Event, State};
 
 use super::super::context::Context;
 use super::super::delivery::LeftOutNotes;
+use super::super::flags::Flags;
 use super::super::link::{CLOSE_SLOW, Link};
 use super::super::rare::Held;
 use super::super::transport::Transport;
@@ -58,7 +59,7 @@ impl<H: Handler, T: Transport> Core<H, T> {
         let Some(entry) = entries.get_mut(slot) else {
             return;
         };
-        if entry.link.flags.parting {
+        if entry.link.flags.contains(Flags::PARTING) {
             self.linger(slot);
             return;
         }
@@ -66,7 +67,7 @@ impl<H: Handler, T: Transport> Core<H, T> {
         let mut turn = Turn::new(buffer.len(), &context.limits);
         while closed.is_none()
             && turn.left_bytes > 0
-            && entry.link.flags.readable
+            && entry.link.flags.contains(Flags::READABLE)
             && !entry.link.has_held()
             && entry.link.may_read(context)
         {
@@ -106,12 +107,15 @@ impl<H: Handler, T: Transport> Core<H, T> {
             closed = condemn(link, reason, context);
             link.write_out(context, transport);
         }
-        if link.flags.broken && closed.is_none() && !link.flags.parting {
+        if link.flags.contains(Flags::BROKEN)
+            && closed.is_none()
+            && !link.flags.contains(Flags::PARTING)
+        {
             context.counters.dropped(DropReason::Broken);
             closed = end_of_input(link, context);
         }
         if let Some(close) = closed
-            && !link.flags.parting
+            && !link.flags.contains(Flags::PARTING)
         {
             self.part(slot, &close);
         }
@@ -129,20 +133,24 @@ impl<H: Handler, T: Transport> Core<H, T> {
         else {
             return;
         };
-        if link.flags.parting {
-            let sent = link.outbox.is_none() && !link.flags.blocked;
-            if link.flags.broken || (sent && link.flags.leave_when_sent) {
+        if link.flags.contains(Flags::PARTING) {
+            let sent = link.outbox.is_none() && !link.flags.contains(Flags::BLOCKED);
+            if link.flags.contains(Flags::BROKEN)
+                || (sent && link.flags.contains(Flags::LEAVE_WHEN_SENT))
+            {
                 self.remove(slot);
                 return;
             }
-            if sent && !link.flags.shut {
-                link.flags.shut = true;
+            if sent && !link.flags.contains(Flags::SHUT) {
+                link.flags.insert(Flags::SHUT);
                 transport.shutdown();
             }
-            if link.flags.readable {
+            if link.flags.contains(Flags::READABLE) {
                 link.mark_again(context);
             }
-        } else if (link.flags.readable || link.has_held()) && link.may_read(context) {
+        } else if (link.flags.contains(Flags::READABLE) || link.has_held())
+            && link.may_read(context)
+        {
             link.mark_again(context);
         }
         link.account(context);
@@ -209,7 +217,7 @@ fn read_and_serve<H: Handler, T: Transport>(
         let read = read(entry, context, room);
         unserved.end += read.bytes;
         turn.left_bytes = turn.left_bytes.saturating_sub(read.bytes.max(1));
-        if entry.link.flags.deaf && !read.is_end {
+        if entry.link.flags.contains(Flags::DEAF) && !read.is_end {
             return None;
         }
         let cut_bytes_max = if unserved.end == until {
@@ -258,7 +266,7 @@ fn read<S, T: Transport>(entry: &mut Entry<S, T>, context: &mut Context, room: &
     let mut bytes = 0;
     match entry.transport.read(room) {
         Ok(0) => {
-            link.flags.readable = false;
+            link.flags.remove(Flags::READABLE);
             return Read {
                 bytes: 0,
                 is_end: true,
@@ -266,18 +274,18 @@ fn read<S, T: Transport>(entry: &mut Entry<S, T>, context: &mut Context, room: &
         }
         Ok(count) => {
             // A short read took all there was; the next byte is announced. Not so the end.
-            if count < room.len() && !link.flags.read_closed {
-                link.flags.readable = false;
+            if count < room.len() && !link.flags.contains(Flags::READ_CLOSED) {
+                link.flags.remove(Flags::READABLE);
             }
             context.tally.bytes_in += count as u64;
             link.rate.bytes(count, &context.limits, context.now);
             bytes = count;
         }
         Err(error) if error.kind() == ErrorKind::WouldBlock => {
-            link.flags.readable = false;
+            link.flags.remove(Flags::READABLE);
         }
         Err(error) if error.kind() == ErrorKind::Interrupted => {}
-        Err(_) => link.flags.broken = true,
+        Err(_) => link.flags.insert(Flags::BROKEN),
     }
     Read {
         bytes,
@@ -388,7 +396,7 @@ fn condemn(link: &mut Link, reason: DropReason, context: &mut Context) -> Option
         link.close(code, text, context);
         return None;
     }
-    link.flags.broken = true;
+    link.flags.insert(Flags::BROKEN);
     end_of_input(link, context)
 }
 

@@ -424,9 +424,9 @@ fn silent_connection_is_small() {
     let bytes = crate::worker::core::entry_bytes::<Stateless, crate::worker::Socket>();
     // mio's sockets know their poller where debug assertions are on.
     let debug = if cfg!(debug_assertions) { 8 } else { 0 };
-    assert!(bytes <= 192 + debug, "{bytes} bytes");
+    assert!(bytes <= 184 + debug, "{bytes} bytes");
     let link = size_of::<crate::worker::Link>();
-    assert!(link <= 168, "{link} bytes");
+    assert!(link <= 160, "{link} bytes");
     let mut sim = Sim::new(Sim::quiet());
     let mut peer = sim.open("");
     peer.say("hello");
