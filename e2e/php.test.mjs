@@ -209,6 +209,22 @@ test('a timer ticks', async (t) => {
   for (const tick of await listener.messages(3)) assert.match(tick, /^tick \d+$/);
 });
 
+// It was ignored without a word. The library asks for no such timer, so these handlers speak the protocol themselves.
+test('a timer out of its limits is logged and counted, and does not end the worker', async (t) => {
+  const script = join(folder(t), 'timer.php');
+  writeFileSync(script, `<?php
+$gateway = fopen('php://fd/3', 'r+');
+$hello = json_encode(['protocol' => 1, 'timer_ms' => [9, 10, 3600000, 3600001][getenv('RUPOR_WORKER')]]);
+fwrite($gateway, pack('NCJ', 9 + strlen($hello), 65, 0) . $hello);
+while (fread($gateway, 8192) !== '');
+`);
+  const rupor = await withPhp(t, ['--php-workers', '4'], { script });
+  await rupor.waitFor(/no timer: timer_ms is not from 10 to 3600000\. Fix: .*worker=0 timer_ms=9\b/);
+  await rupor.waitFor(/no timer: .*worker=3 timer_ms=3600001/);
+  await counted(rupor, 'rupor_php_commands_refused_total{pool="*"}', 2);
+  await counted(rupor, 'rupor_php_workers{pool="*"}', 4);
+});
+
 test('SIGHUP reads the handlers again, and no connection and no message is lost', async (t) => {
   const at = folder(t);
   const script = join(at, 'handlers.php');

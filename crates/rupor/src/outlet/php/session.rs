@@ -257,9 +257,8 @@ impl<'s> Session<'s> {
             );
             return Err(End::NotFrames);
         }
-        let timer_ms = hello.timer_ms.filter(|ms| TIMER_MS.contains(ms));
         let _ = self.said_hello.set(Wishes {
-            timer: timer_ms.map(Duration::from_millis),
+            timer: hello.timer_ms.and_then(|ms| self.period(ms)),
             refused: hello.refused,
         });
         self.php.upgrades.want(hello.upgrade);
@@ -267,6 +266,22 @@ impl<'s> Session<'s> {
         self.php.close_breaker(self.worker, worker);
         self.worker.wake.notify_one();
         Ok(())
+    }
+
+    /// Of the timer that it asked for; `None`, logged and counted: nobody can have such a one.
+    fn period(&self, timer_ms: u64) -> Option<Duration> {
+        if TIMER_MS.contains(&timer_ms) {
+            return Some(Duration::from_millis(timer_ms));
+        }
+        self.php.stats.refused();
+        tracing::error!(
+            worker = self.number,
+            timer_ms,
+            "the PHP worker gets no timer: timer_ms is not from {} to {}. Fix: ask for one within these in its hello",
+            TIMER_MS.start(),
+            TIMER_MS.end()
+        );
+        None
     }
 
     fn done(&self, count: u64, is_last: bool) -> Result<(), End> {
