@@ -29,8 +29,8 @@ struct Moment {
     messages: u64,
     /// Of the server, with `--pid`.
     server: Option<Usage>,
-    /// Of this program.
-    own: Usage,
+    /// Of this program; `None`: the system does not tell.
+    own: Option<Usage>,
 }
 
 /// What came out.
@@ -43,8 +43,8 @@ pub(super) struct Measured {
     /// Replies or deliveries in this time.
     pub(super) messages: u64,
     pub(super) outcome: Outcome,
-    /// Of this program, in this time.
-    pub(super) own_cpu_ns: u64,
+    /// Of this program, in this time; `None`: the system does not tell.
+    pub(super) own_cpu_ns: Option<u64>,
     pub(super) server: Option<ServerUse>,
     pub(super) interrupted: bool,
     pub(super) failure: Option<String>,
@@ -115,7 +115,10 @@ pub(super) fn conduct(plan: &Arc<Plan>) -> Result<Measured, Failure> {
         duration: to.at - from.at,
         messages: to.messages.saturating_sub(from.messages),
         outcome,
-        own_cpu_ns: to.own.cpu_ns.saturating_sub(from.own.cpu_ns),
+        own_cpu_ns: from
+            .own
+            .zip(to.own)
+            .map(|(from, to)| to.cpu_ns.saturating_sub(from.cpu_ns)),
         server: server_use([before, with_all, from, to]),
         interrupted: interrupted.load(Ordering::Relaxed),
         failure: course.failure(),
@@ -152,7 +155,7 @@ impl Run<'_> {
             } else {
                 usage(&self.plan.pids).ok()
             },
-            own: usage(&[std::process::id()]).unwrap_or_default(),
+            own: usage(&[std::process::id()]).ok(),
         }
     }
 

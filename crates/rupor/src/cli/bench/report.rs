@@ -31,8 +31,8 @@ pub(super) struct Report {
     messages_per_s: f64,
     megabytes_per_s: f64,
     latency: Option<Latency>,
-    /// Cores that the generator used; near `threads` it may be the bottleneck.
-    generator_cores: f64,
+    /// Cores that the generator used; near `threads` it may be the bottleneck. `None`: the system does not tell.
+    generator_cores: Option<f64>,
     generator_cpu_us_per_message: Option<f64>,
     server: Option<Server>,
     interrupted: bool,
@@ -92,6 +92,7 @@ impl Report {
             )),
             (None, None) => None,
         };
+        let own_cpu_ns = measured.own_cpu_ns.map(float);
         Self {
             scenario: plan.scenario.name(),
             url: plan.url.clone(),
@@ -112,9 +113,10 @@ impl Report {
             messages_per_s: ratio(float(messages), seconds),
             megabytes_per_s: ratio(bytes / 1e6, seconds),
             latency: latency(measured),
-            generator_cores: ratio(float(measured.own_cpu_ns) / 1e9, seconds),
-            generator_cpu_us_per_message: (messages > 0)
-                .then(|| ratio(float(measured.own_cpu_ns) / 1e3, float(messages))),
+            generator_cores: own_cpu_ns.map(|ns| ratio(ns / 1e9, seconds)),
+            generator_cpu_us_per_message: own_cpu_ns
+                .filter(|_| messages > 0)
+                .map(|ns| ratio(ns / 1e3, float(messages))),
             server: measured
                 .server
                 .map(|used| server(measured, used, plan.scenario == Scenario::Idle)),
@@ -232,15 +234,8 @@ impl fmt::Display for Report {
             ),
         ));
         self.push_messages(&mut lines);
-        let threads = self.threads;
-        let plural = if threads == 1 { "" } else { "s" };
-        lines.push((
-            "generator",
-            format!(
-                "{:.2} cores, {threads} thread{plural}",
-                self.generator_cores
-            ),
-        ));
+        let text = generator(self.generator_cores, self.threads);
+        lines.push(("generator", text));
         self.push_server(&mut lines);
         if self.interrupted {
             lines.push(("interrupted", "what was measured until then".to_owned()));
@@ -319,6 +314,13 @@ impl Report {
     }
 }
 
+/// Without cores where the system does not tell: a 0 would say that it did nothing.
+fn generator(cores: Option<f64>, threads: usize) -> String {
+    let cores = cores.map_or(String::new(), |cores| format!("{cores:.2} cores, "));
+    let plural = if threads == 1 { "" } else { "s" };
+    format!("{cores}{threads} thread{plural}")
+}
+
 /// Microseconds, or milliseconds from ten of them on.
 fn time(us: f64) -> String {
     if us < 10_000.0 {
@@ -346,7 +348,13 @@ fn grouped(number: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{grouped, ratio, time};
+    use super::{generator, grouped, ratio, time};
+
+    #[test]
+    fn what_the_system_does_not_tell_of_the_generator_is_left_out() {
+        assert_eq!(generator(Some(0.512), 1), "0.51 cores, 1 thread");
+        assert_eq!(generator(None, 2), "2 threads");
+    }
 
     #[test]
     fn numbers_are_for_people() {
