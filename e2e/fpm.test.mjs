@@ -179,7 +179,7 @@ test('over TCP, and what is not there is named with the fix', async (t) => {
   const absent = await demo(t, ['--fpm', SCRIPT, '--fpm-address', 'unix:///nowhere.sock', '--fpm-failed-event', 'close']);
   const lost = await open(t, absent);
   assert.equal((await inTime(lost.closed, 'the close')).code, 1011);
-  await absent.waitFor(/php-fpm cannot be reached: .*Fix: start it, or name its address with --fpm-address/);
+  await absent.waitFor(/php-fpm cannot be reached at unix:\/\/\/nowhere\.sock: .*Fix: start it, or name its address with --fpm-address/);
 });
 
 test('what waits at the end is handled', async (t) => {

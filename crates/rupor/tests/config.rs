@@ -457,6 +457,9 @@ fn flags_and_variables_are_named_when_they_are_wrong() {
             &["--api-key", "--api-key-file"],
         ),
         (&["--lisen", "a"], &[], &["--lisen", "--listen"]),
+        // A part's name alone would silence everything else.
+        (&["--log", "debg"], &[], &["--log", "\"debg\"", "debug"]),
+        (&["--log", "info,rupor=debg"], &[], &["--log", "rupor=debg"]),
     ];
     for (flags, environment, parts) in cases {
         let arguments = [&["check", "--auth", "none"], *flags].concat();
@@ -507,6 +510,7 @@ fn good_configurations_are_taken() {
         "[[jwt]]\nalgorithm = \"HS256\"\nkey_file = \"jwt.key\"\nid = \"a\"\n[[jwt]]\nalgorithm = \"HS512\"\nkey_file = \"jwt.key\"\nid = \"b\"",
         "auth = \"none\"\n[[channel]]\nname = \"inbox-{user}\"\nsubscribe = \"users\"\n[[application]]\npath = \"/a/*\"\nname = \"echo\"\nsubprotocol = [\"soap\"]",
         "auth = \"none\"\n[limits]\nmessage_bytes_max = \"16MiB\"",
+        "auth = \"none\"\nlog = \"WARN,rupor::inlet=debug,rupor::gateway,h2=off\"",
     ];
     for file in good {
         let output = check(folder.path(), file);

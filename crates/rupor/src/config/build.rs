@@ -13,6 +13,7 @@ use std::io::Read as _;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 /// Most worker threads: a connection's id has 8 bits for its worker.
 const WORKERS_MAX: u64 = 256;
@@ -296,12 +297,18 @@ fn api_key(mode: Mode, values: &Values<'_>) -> Result<Option<Secret>, ConfigErro
 }
 
 fn log_filter(values: &Values<'_>) -> Result<String, ConfigError> {
-    let filter = values.optional("log", |text| match tracing_subscriber::EnvFilter::try_new(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(_) => Err(Problem::new(
-            format!("{} is not a log filter", parse::shown(text)),
-            "write error, warn, info, debug or trace, or by part such as info,rupor::inlet=debug",
-        )),
+    let filter = values.optional("log", |text| {
+        // `EnvFilter` takes a mistyped level for the name of a part, and the log would be silent but for that part.
+        let mut parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let are_levels =
+            parts.all(|part| part.contains(['=', ':', '[', ']']) || part.parse::<LevelFilter>().is_ok());
+        match EnvFilter::try_new(text) {
+            Ok(_) if are_levels => Ok(text.to_owned()),
+            _ => Err(Problem::new(
+                format!("{} is not a log filter", parse::shown(text)),
+                "write error, warn, info, debug or trace, or by part such as info,rupor::inlet=debug",
+            )),
+        }
     })?;
     Ok(filter.unwrap_or_else(|| "info".to_owned()))
 }

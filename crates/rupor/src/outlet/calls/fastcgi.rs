@@ -112,13 +112,19 @@ impl Pool {
             let is_kept = kept.is_some();
             let connected = match kept {
                 Some(kept) => kept,
-                None => self.connect().await.map_err(|error| unreachable(&error))?,
+                None => self
+                    .connect()
+                    .await
+                    .map_err(|error| self.unreachable(&error))?,
             };
             let variables = variables(&self.config, connection, about, event);
             let request = record::request(&variables, event.body());
             match self.ask(connected, &request).await {
                 Err(Failed { unheard: true, .. }) if is_kept => {
-                    let connected = self.connect().await.map_err(|error| unreachable(&error))?;
+                    let connected = self
+                        .connect()
+                        .await
+                        .map_err(|error| self.unreachable(&error))?;
                     self.ask(connected, &request).await
                 }
                 asked => asked,
@@ -193,6 +199,16 @@ impl Pool {
             since: Instant::now(),
             _counted: Counted::new(&self.open),
         })
+    }
+
+    fn unreachable(&self, error: &io::Error) -> NoAnswer {
+        let address = match &self.config.address {
+            FpmAddress::Unix(path) => format!("unix://{}", path.display()),
+            FpmAddress::Tcp(address) => format!("tcp://{address}"),
+        };
+        NoAnswer(format!(
+            "php-fpm cannot be reached at {address}: {error}. Fix: start it, or name its address with --fpm-address"
+        ))
     }
 }
 
@@ -276,12 +292,6 @@ impl From<Wrong> for Broken {
     fn from(wrong: Wrong) -> Self {
         Self::Wrong(wrong)
     }
-}
-
-fn unreachable(error: &io::Error) -> NoAnswer {
-    NoAnswer(format!(
-        "php-fpm cannot be reached: {error}. Fix: start it, or name its address with --fpm-address"
-    ))
 }
 
 fn answer(mut reply: Reply) -> Result<Answer, NoAnswer> {
