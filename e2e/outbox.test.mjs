@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { Listener } from './support/listener.mjs';
 import { counted } from './support/metrics.mjs';
 import { outbox } from './support/outbox.mjs';
-import { Postgres } from './support/postgres.mjs';
+import { PASSWORD, Postgres } from './support/postgres.mjs';
 import { binary, demo, run } from './support/program.mjs';
 
 outbox(Postgres);
@@ -37,6 +37,18 @@ test('a row that the encoding of its database does not fit holds nobody up', asy
     const errors = (await database.sql(`${there}SELECT error FROM rupor_outbox ORDER BY id`)).split('\n');
     for (const [n, error] of errors.entries()) assert.ok(error.startsWith(wrong[n]), error);
   }
+});
+
+test('that the table may not be read is told once, with what to do', async (t) => {
+  const database = await Postgres.start(t);
+  const { stdout: install } = await run(binary, ['outbox', 'install']);
+  await database.sql(install + `CREATE ROLE reader LOGIN PASSWORD '${PASSWORD}'`);
+  const rupor = await demo(t, [], { env: { RUPOR_OUTBOX_URL: database.url.replace(/\/\/\w+:/, '//reader:') } });
+  await rupor.waitFor(/the outbox cannot be read.*permission denied.*Fix: GRANT/);
+  await database.sql('GRANT SELECT, UPDATE, DELETE ON rupor_outbox TO reader');
+  await counted(rupor, 'rupor_outbox_reading', 1);
+  assert.doesNotMatch(rupor.output, /database is lost/);
+  assert.equal(rupor.output.match(/permission denied/g).length, 1, rupor.output);
 });
 
 test('the SQL is made for the table that is named, and a wrong name is told', async () => {

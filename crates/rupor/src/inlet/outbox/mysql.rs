@@ -16,8 +16,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// The server's number for a table that is not there.
 const NO_SUCH_TABLE: u16 = 1146;
-/// The server's number for a table that we may not do this with.
-const TABLE_DENIED: u16 = 1142;
+/// The server's numbers for a table that we may not do this with, and for a database none of whose tables we may look at.
+const DENIED: [u16; 2] = [1142, 1044];
 
 impl From<mysql_async::Error> for Failed {
     fn from(error: mysql_async::Error) -> Self {
@@ -27,7 +27,7 @@ impl From<mysql_async::Error> for Failed {
                     NO_SUCH_TABLE => {
                         ". Fix: `rupor outbox install mysql` prints the SQL that makes it"
                     }
-                    TABLE_DENIED => {
+                    code if DENIED.contains(&code) => {
                         ". Fix: GRANT its user what it lacks; `rupor outbox install mysql` prints how"
                     }
                     _ => "",
