@@ -72,10 +72,18 @@ impl Client {
                 body,
                 errors: Vec::new(),
             }),
-            status => Err(NoAnswer(format!(
-                "the webhook answers {status}: {}",
-                excerpt(&body)
-            ))),
+            status => {
+                let fix = match status {
+                    StatusCode::UNAUTHORIZED => {
+                        ". Fix: let it check signatures with the key of --webhook-key-file"
+                    }
+                    _ => "",
+                };
+                let said = excerpt(&body);
+                Err(NoAnswer(format!(
+                    "the webhook answers {status}: {said}{fix}"
+                )))
+            }
         }
     }
 }
