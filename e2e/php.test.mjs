@@ -248,6 +248,10 @@ test('SIGHUP reads the handlers again, and no connection and no message is lost'
     assert.deepEqual(answers.map((text) => Number(text.split(' ')[0])), Array.from({ length: sent }, (_, n) => n));
     assert.match(await ask(listener, 'last'), /by 100$/);
   }
+  writeFileSync(script, '<?php typo(');
+  rupor.child.kill('SIGHUP');
+  await rupor.waitFor(/PHP cannot read the handlers: .*handlers\.php/);
+  assert.match(await ask(listeners[0], 'still'), /by 100$/);
   assert.equal(await value(rupor, 'rupor_opened_total'), 5);
   assert.equal(await value(rupor, 'rupor_php_events_failed_total{pool="*"}'), 0);
 });
@@ -267,7 +271,7 @@ test('saved code runs, and no connection notices', async (t) => {
   await eventually(() => ask(anna, 'code'), (answer) => answer === 'newer code', 'the new code');
   await rupor.waitFor(/a PHP file has changed/);
   save('"; } typo( "');
-  await rupor.waitFor(/PHP cannot read it: .*answer\.php/);
+  await rupor.waitFor(/PHP cannot read the handlers: .*answer\.php/);
   assert.equal(await ask(anna, 'code'), 'newer code', 'code that cannot run replaced what ran');
   save('newest');
   await eventually(() => ask(anna, 'code'), (answer) => answer === 'newest code', 'the code that was mended');
@@ -346,7 +350,8 @@ test('while no process starts, who needs one is told at once; mended handlers go
   for (const listener of [stays, sends]) assert.match(await ask(listener, 'there?'), /^\d opened$/);
   const waits = await open(t, rupor, '/waits');
   assert.match(await ask(waits, 'there?'), /^\d opened$/);
-  writeFileSync(script, broken);
+  // PHP can read this, so it replaces what runs.
+  writeFileSync(script, '<?php exit(1);');
   rupor.child.kill('SIGHUP');
   await eventually(() => value(rupor, 'rupor_php_workers{pool="*"}'), (workers) => workers === 0, 'its end');
   // This waits for a process until none is expected any more.

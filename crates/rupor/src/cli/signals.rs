@@ -124,8 +124,5 @@ pub(super) fn reload(tls: Option<&Tls>, php: &[PhpRunning]) {
         None if php.is_empty() => info!("SIGHUP: nothing to read again"),
         None => {}
     }
-    if !php.is_empty() {
-        info!("the handlers in PHP are read again by new processes");
-    }
     php.iter().for_each(PhpRunning::reload);
 }

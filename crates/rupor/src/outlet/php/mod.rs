@@ -37,7 +37,7 @@ use rupor_server::UpgradeRequest;
 use stats::{Dropped, Stats};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{Notify, watch as orders};
 use tokio::task::JoinSet;
 use tracing::{Instrument as _, Span};
@@ -216,6 +216,8 @@ impl Outlet for Php {
 /// The processes, while they run.
 #[derive(Debug)]
 pub(crate) struct Running {
+    php: Arc<Php>,
+    runtime: Handle,
     order: orders::Sender<Order>,
     tasks: JoinSet<()>,
 }
@@ -247,12 +249,26 @@ impl Running {
             let watched = reload_when_changed(Arc::clone(php), order.clone());
             tasks.spawn_on(watched.instrument(php.span()), runtime.handle());
         }
-        Self { order, tasks }
+        Self {
+            php: Arc::clone(php),
+            runtime: runtime.handle().clone(),
+            order,
+            tasks,
+        }
     }
 
-    /// Replaces each process by a new one, which reads the handlers again. No connection notices.
+    /// Replaces each process by a new one, which reads the handlers again, if PHP can read their script. No connection
+    /// notices.
     pub(crate) fn reload(&self) {
-        reload(&self.order);
+        let (php, order) = (Arc::clone(&self.php), self.order.clone());
+        let span = php.span();
+        let reloaded = async move {
+            match watch::fault_of(&php.config.binary, &php.config.script).await {
+                Some(said) => keep(&said),
+                None => reload(&order),
+            }
+        };
+        self.runtime.spawn(reloaded.instrument(span));
     }
 
     /// Ends them after what they were handed, or by force if that takes too long.
@@ -263,7 +279,14 @@ impl Running {
 }
 
 fn reload(order: &orders::Sender<Order>) {
+    tracing::info!("the handlers are read again by new processes");
     order.send_modify(|order| order.generation += 1);
+}
+
+fn keep(said: &str) {
+    tracing::error!(
+        "PHP cannot read the handlers: {said}. Those that run go on. Fix: mend it, then save it again or send SIGHUP"
+    );
 }
 
 /// Replaces the processes each time a file of the handlers has changed and PHP can read what has, until they are to end.
@@ -276,12 +299,10 @@ async fn reload_when_changed(php: Arc<Php>, order: orders::Sender<Order>) {
         loop {
             seen = watch::changed(script, seen).await;
             if let Some(said) = watch::fault(binary, &running, &seen).await {
-                tracing::error!(
-                    "a PHP file has changed, and PHP cannot read it: {said}. The handlers go on as they were. Fix: mend it and save"
-                );
+                keep(&said);
                 continue;
             }
-            tracing::info!("a PHP file has changed: the handlers are read again by new processes");
+            tracing::info!("a PHP file has changed");
             running.clone_from(&seen);
             reload(&order);
         }

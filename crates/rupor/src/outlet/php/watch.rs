@@ -41,12 +41,7 @@ pub(super) async fn changed(script: &Path, before: Seen) -> Seen {
 
 /// What PHP says against the syntax of a file that is there `now` and was otherwise `before`; `None`: nothing.
 pub(super) async fn fault(php: &str, before: &Seen, now: &Seen) -> Option<String> {
-    let is_new = |(path, how): &(&PathBuf, &_)| before.get(*path) != Some(*how);
-    let changed: Vec<_> = now.iter().filter(is_new).map(|(path, _)| path).collect();
-    if changed.len() > CHECKED_MAX {
-        return None;
-    }
-    for path in changed {
+    for path in to_check(before, now) {
         if let Some(said) = fault_of(php, path).await {
             return Some(said);
         }
@@ -54,7 +49,18 @@ pub(super) async fn fault(php: &str, before: &Seen, now: &Seen) -> Option<String
     None
 }
 
-async fn fault_of(php: &str, path: &Path) -> Option<String> {
+/// What has changed; none of them when they are too many.
+fn to_check<'s>(before: &Seen, now: &'s Seen) -> Vec<&'s PathBuf> {
+    let is_new = |(path, how): &(&PathBuf, &_)| before.get(*path) != Some(*how);
+    let changed: Vec<_> = now.iter().filter(is_new).map(|(path, _)| path).collect();
+    if changed.len() > CHECKED_MAX {
+        return Vec::new();
+    }
+    changed
+}
+
+/// What PHP says against the syntax of one file; `None`: nothing, also where it does not answer.
+pub(super) async fn fault_of(php: &str, path: &Path) -> Option<String> {
     let mut command = Command::new(php);
     command
         .args(["-d", "display_errors=stderr", "-d", "log_errors=0", "-l"])
@@ -62,10 +68,14 @@ async fn fault_of(php: &str, path: &Path) -> Option<String> {
         .stdin(Stdio::null())
         .kill_on_drop(true);
     let answer = timeout(CHECK_TIMEOUT, command.output()).await.ok()?.ok()?;
-    let said = String::from_utf8_lossy(&answer.stderr);
-    let said = said.trim();
-    let is_fault = !answer.status.success() && !said.is_empty();
-    is_fault.then(|| log::printed(said).chars().take(SAID_MAX).collect())
+    said_against(&answer.stdout, &answer.stderr)
+}
+
+/// What such an answer says. Workers in other languages speak the protocol, too, and what runs those does not know the question.
+fn said_against(stdout: &[u8], stderr: &[u8]) -> Option<String> {
+    let is_fault = stdout.starts_with(b"Errors parsing");
+    let said = String::from_utf8_lossy(stderr);
+    is_fault.then(|| log::printed(said.trim()).chars().take(SAID_MAX).collect())
 }
 
 /// How all files are.
@@ -106,34 +116,42 @@ fn add(folder: &Path, depth: usize, seen: &mut Seen) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tempfile::TempDir;
 
-    /// It does not know PHP's flags and says so, which is as good as a PHP that finds fault with each file.
-    const FINDS_FAULT: &str = "sh";
-
-    async fn files(folder: &TempDir, count: usize) -> Seen {
-        for number in 0..count {
-            fs::write(folder.path().join(format!("{number}.php")), "<?php").unwrap();
-        }
-        look(&folder.path().join("0.php")).await
+    fn files(count: usize, bytes: u64) -> Seen {
+        let file = |number| (PathBuf::from(format!("{number:02}.php")), (None, bytes));
+        (0..count).map(file).collect()
     }
 
-    #[tokio::test]
-    async fn a_fault_is_told_of_what_changed_only() {
-        let folder = TempDir::new().unwrap();
-        let seen = files(&folder, 1).await;
-        assert!(fault(FINDS_FAULT, &Seen::new(), &seen).await.is_some());
-        assert_eq!(fault(FINDS_FAULT, &seen, &seen).await, None);
-        // That there is no PHP, whoever starts the processes tells.
-        assert_eq!(fault("/no/php", &Seen::new(), &seen).await, None);
+    #[test]
+    fn what_changed_is_checked_and_nothing_else() {
+        let (before, mut now) = (files(3, 1), files(4, 1));
+        assert_eq!(to_check(&before, &now), [Path::new("03.php")]);
+        now.insert("01.php".into(), (None, 2));
+        assert_eq!(to_check(&before, &now).len(), 2);
+        assert!(to_check(&now, &now).is_empty());
     }
 
-    #[tokio::test]
-    async fn of_more_than_checked_max_none_is_checked() {
-        let folder = TempDir::new().unwrap();
-        let seen = files(&folder, CHECKED_MAX).await;
-        assert!(fault(FINDS_FAULT, &Seen::new(), &seen).await.is_some());
-        let seen = files(&folder, CHECKED_MAX + 1).await;
-        assert_eq!(fault(FINDS_FAULT, &Seen::new(), &seen).await, None);
+    #[test]
+    fn of_more_than_checked_max_none_is_checked() {
+        let now = files(CHECKED_MAX, 1);
+        assert_eq!(to_check(&Seen::new(), &now).len(), CHECKED_MAX);
+        assert!(to_check(&Seen::new(), &files(CHECKED_MAX + 1, 1)).is_empty());
+    }
+
+    #[test]
+    fn only_php_finds_fault() {
+        let fault = b"\nParse error: Unclosed '(' on line 1 in a.php on line 2\n";
+        let said = said_against(b"Errors parsing a.php\n", fault).unwrap();
+        assert_eq!(
+            said,
+            "Parse error: Unclosed '(' on line 1 in a.php on line 2"
+        );
+        let long = said_against(b"Errors parsing a.php\n", &[b'x'; SAID_MAX + 1]);
+        assert_eq!(long.unwrap().len(), SAID_MAX);
+        assert_eq!(said_against(b"", b"python3: can't open file"), None);
+        assert_eq!(
+            said_against(b"No syntax errors detected in a.php\n", b""),
+            None
+        );
     }
 }
