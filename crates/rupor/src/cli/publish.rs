@@ -101,10 +101,15 @@ impl fmt::Display for Failure {
                 "the message is longer than {MESSAGE_BYTES_MAX} bytes"
             ),
             Self::NotJson(error) => write!(formatter, "the message is not JSON: {error}"),
-            Self::Unreachable { place, error } => write!(
-                formatter,
-                "{place}: {error}. Is rupor running, and is --inlet where it takes lines?"
-            ),
+            Self::Unreachable { place, error } => {
+                let advice = match error.kind() {
+                    io::ErrorKind::PermissionDenied => {
+                        "Fix: put the user who publishes into the group of that socket, and start what runs as him again"
+                    }
+                    _ => "Is rupor running, and is --inlet where it takes lines?",
+                };
+                write!(formatter, "{place}: {error}. {advice}")
+            }
             Self::Connect(error) => error.fmt(formatter),
             Self::NoAnswer { place, problem } => write!(formatter, "{place}: {problem}"),
             Self::Refused { code, error } => write!(formatter, "refused: {error} ({code})"),

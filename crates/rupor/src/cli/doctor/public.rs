@@ -21,7 +21,7 @@ pub(super) async fn check(subject: &Subject<'_>, findings: &mut Findings) {
     };
     let stream = match public.connect(&subject.arguments.tls).await {
         Ok(stream) => stream,
-        Err(error) => return unreachable(&error, findings),
+        Err(error) => return unreachable(&error, subject.config.client_address, findings),
     };
     let kept = Kept::default();
     let opened = client(subject)
@@ -49,7 +49,7 @@ fn client(subject: &Subject<'_>) -> Client {
     }
 }
 
-fn unreachable(error: &ReachError, findings: &mut Findings) {
+fn unreachable(error: &ReachError, source: ClientAddress, findings: &mut Findings) {
     let fix = match error {
         ReachError::Io { error, .. } => match certificate_error(error) {
             Some(CertificateError::UnknownIssuer) => {
@@ -63,6 +63,10 @@ fn unreachable(error: &ReachError, findings: &mut Findings) {
                 "renew the certificate, and look whether the proxy has read it again"
             }
             Some(_) => "get a certificate for a server",
+            None if source == ClientAddress::ProxyProtocol => {
+                "look at the name and the port, whether the proxy and rupor run, and whether the proxy sends a PROXY header first, as \
+                 client_address = \"proxy-protocol\" wants (HAProxy: send-proxy-v2)"
+            }
             None => {
                 "look at the name and the port, at the firewall, and whether the proxy and rupor run"
             }
@@ -194,7 +198,7 @@ fn not_opened(
     if upgrade == Some("no") {
         let what = "the request arrives at rupor without its upgrade: the proxy takes it off";
         let fix = "let it pass: in nginx `proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";` \
-             (docs/howto/nginx.md)";
+             (docs/howto/nginx.md); in Apache `upgrade=websocket` after the address of `ProxyPass` (docs/howto/apache.md)";
         return findings.problem(PROXY, what, fix);
     }
     let fix = match (refused.status, upgrade) {
@@ -229,6 +233,22 @@ fn not_opened(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io;
+
+    #[test]
+    fn a_connection_that_ends_before_tls_may_lack_its_proxy_header() {
+        for (source, named) in [
+            (ClientAddress::ProxyProtocol, true),
+            (ClientAddress::XForwardedFor, false),
+        ] {
+            let place = "ws.site.example".to_owned();
+            let error = io::ErrorKind::UnexpectedEof.into();
+            let mut findings = Findings::default();
+            unreachable(&ReachError::Io { place, error }, source, &mut findings);
+            let shown = findings.shown(false);
+            assert_eq!(shown.contains("send-proxy-v2"), named, "{shown}");
+        }
+    }
 
     #[test]
     fn the_client_is_in_the_header_or_not() {

@@ -3,6 +3,7 @@
 use super::{Failure, MESSAGE_BYTES_MAX, PublishArgs, read_answer, read_message, request};
 use crate::inlet::request::publish;
 use clap::{Args as _, Command, FromArgMatches as _};
+use std::io;
 
 fn arguments(arguments: &[&str]) -> Result<PublishArgs, clap::Error> {
     let command = PublishArgs::augment_args(Command::new("publish"));
@@ -13,6 +14,19 @@ fn arguments(arguments: &[&str]) -> Result<PublishArgs, clap::Error> {
 fn line(given: &[&str]) -> String {
     let arguments = arguments(given).unwrap_or_else(|error| panic!("{error}"));
     request(&arguments, &arguments.message).expect("a right message")
+}
+
+#[test]
+fn who_may_not_write_to_the_socket_is_told_of_its_group() {
+    for (kind, advice) in [
+        (io::ErrorKind::PermissionDenied, "the group of that socket"),
+        (io::ErrorKind::ConnectionRefused, "Is rupor running"),
+    ] {
+        let place = "unix:///run/rupor/rupor.sock".to_owned();
+        let error = kind.into();
+        let shown = Failure::Unreachable { place, error }.to_string();
+        assert!(shown.contains(advice), "{shown}");
+    }
 }
 
 #[test]
