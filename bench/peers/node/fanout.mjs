@@ -1,11 +1,14 @@
-// What a publication to many costs servers that `rupor bench` cannot speak to: published by HTTP, heard over WebSocket.
+// What a publication to many costs servers that `rupor bench` cannot speak to: published by HTTP (to `rupor-lines` by
+// lines, at the inlet of RUPOR_INLET's port), heard over WebSocket.
 //
-//     node fanout.mjs KIND PORT PID [CONNECTIONS [IN_FLIGHT [SECONDS [BYTES]]]]       KIND: rupor, soketi or nchan
+//     node fanout.mjs KIND PORT PID [CONNECTIONS [IN_FLIGHT [SECONDS [BYTES]]]]
 //
-// A publication is done when every subscriber has heard it. CPU is that of PID and its children. Prints one line of JSON.
+// KIND: rupor, rupor-lines, soketi or nchan. As in `rupor bench broadcast`, a publication is done when every subscriber
+// has heard it, and only then the next one leaves. CPU is that of PID and its children. Prints one line of JSON.
 import { createHash, createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
 import http from "node:http";
+import net from "node:net";
 import WebSocket from "ws";
 
 const [kind, port, pid, connections = 1000, inFlight = 16, seconds = 5, bytes = 100] = process.argv.slice(2);
@@ -18,6 +21,11 @@ const KINDS = {
     url: `ws://127.0.0.1:${port}/?user=u&channel=bench`,
     headers: { authorization: `Bearer ${process.env.RUPOR_API_KEY}` },
     request: () => ["/api/publish", JSON.stringify({ channel: "bench", message: text }), "application/json"],
+    counts: (data) => data.length === text.length,
+  },
+  "rupor-lines": {
+    url: `ws://127.0.0.1:${port}/?user=u&channel=bench`,
+    line: JSON.stringify({ channel: "bench", message: text }) + "\n",
     counts: (data) => data.length === text.length,
   },
   nchan: {
@@ -38,36 +46,40 @@ const KINDS = {
     counts: (data) => data.length > text.length,
   },
 };
-const { url, headers, subscribe, subscribed, request, counts } = KINDS[kind];
+const { url, headers, subscribe, subscribed, request, line, counts } = KINDS[kind];
+const inlet = line && net.connect(Number(process.env.RUPOR_INLET), "127.0.0.1");
 
 let heard = 0;
-let published = 0;
-let ended = false;
+// By publication, of those in flight: how many have not heard it. They arrive in order, the same for everybody.
+const missing = Array(Number(inFlight)).fill(0);
 
 function open() {
   return new Promise((done, failed) => {
     const socket = new WebSocket(url, { perMessageDeflate: false });
+    let place = 0;
     socket.on("error", failed);
     socket.on("open", () => (subscribe ? socket.send(subscribe) : done()));
     socket.on("message", (data) => {
-      if (subscribed && data.includes(subscribed)) done();
-      else if (counts(data)) heard += 1;
-      next();
+      if (subscribed && data.includes(subscribed)) return done();
+      if (!counts(data)) return;
+      heard += 1;
+      missing[place] -= 1;
+      if (missing[place] === 0) publish(place);
+      place = (place + 1) % missing.length;
     });
   });
 }
 
-function next() {
-  while (!ended && published * connections - heard < inFlight * connections) {
-    published += 1;
-    const [path, body, type] = request();
-    const options = { port, path, method: "POST", agent, headers: { "content-type": type, "content-length": body.length, ...headers } };
-    const call = http.request({ host: "127.0.0.1", ...options }, (answer) => {
-      if (answer.statusCode >= 300) throw new Error(`${answer.statusCode} to a publication`);
-      answer.resume();
-    });
-    call.end(body);
-  }
+function publish(place) {
+  missing[place] = Number(connections);
+  if (inlet) return inlet.write(line);
+  const [path, body, type] = request();
+  const options = { port, path, method: "POST", agent, headers: { "content-type": type, "content-length": body.length, ...headers } };
+  const call = http.request({ host: "127.0.0.1", ...options }, (answer) => {
+    if (answer.statusCode >= 300) throw new Error(`${answer.statusCode} to a publication`);
+    answer.resume();
+  });
+  call.end(body);
 }
 
 // Ticks of utime and stime, of the process and its children that still run.
@@ -77,10 +89,8 @@ function ticks(id) {
   return children.split(" ").filter(Boolean).reduce((sum, child) => sum + ticks(child), Number(fields[11]) + Number(fields[12]));
 }
 
-ended = true;
 for (let opened = 0; opened < connections; opened += 50) await Promise.all(Array.from({ length: 50 }, open));
-ended = false;
-next();
+missing.forEach((_, place) => publish(place));
 await new Promise((done) => setTimeout(done, 1000));
 const [heardBefore, cpuBefore] = [heard, ticks(pid)];
 await new Promise((done) => setTimeout(done, seconds * 1000));
