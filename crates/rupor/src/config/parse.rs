@@ -128,7 +128,13 @@ pub(crate) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Pr
         if let Some(meant) = nearest_word(text, choices.iter().map(|(word, _)| *word)) {
             what.push_str(&format!(" (did you mean {meant:?}?)"));
         }
-        Problem::new(what, format!("write one of {}", words.join(", ")))
+        let mut fix = format!("write one of {}", words.join(", "));
+        if text.contains(',') {
+            fix.push_str(
+                "; where several may be given, repeat the flag, or write a list in the file",
+            );
+        }
+        Problem::new(what, fix)
     })
 }
 
@@ -272,6 +278,8 @@ mod tests {
             assert_eq!(what(slip), expected);
         }
         assert_eq!(what("colour"), "\"colour\" is none of the choices");
+        let fix = choice("HS256,RS256", &choices).unwrap_err().fix;
+        assert!(fix.contains("repeat the flag"), "{fix}");
         assert_eq!(choice("text", &choices), Ok(3));
     }
 
