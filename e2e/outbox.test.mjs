@@ -39,14 +39,16 @@ test('a row that the encoding of its database does not fit holds nobody up', asy
   }
 });
 
-test('that the table may not be read is told once, with what to do', async (t) => {
+test('a right on the table that is lacking is told once, with what to do, before anything is published', async (t) => {
   const database = await Postgres.start(t);
   const { stdout: install } = await run(binary, ['outbox', 'install']);
-  await database.sql(install + `CREATE ROLE reader LOGIN PASSWORD '${PASSWORD}'`);
+  await database.sql(install + `CREATE ROLE reader LOGIN PASSWORD '${PASSWORD}'; GRANT SELECT, UPDATE ON rupor_outbox TO reader;`);
+  await database.sql(`INSERT INTO rupor_outbox (payload) VALUES ('{"connection":"00c0ffee00000001","message":"test"}')`);
   const rupor = await demo(t, [], { env: { RUPOR_OUTBOX_URL: database.url.replace(/\/\/\w+:/, '//reader:') } });
   await rupor.waitFor(/the outbox cannot be read.*permission denied.*Fix: GRANT/);
-  await database.sql('GRANT SELECT, UPDATE, DELETE ON rupor_outbox TO reader');
-  await counted(rupor, 'rupor_outbox_reading', 1);
+  await counted(rupor, 'rupor_publications_total', 0);
+  await database.sql('GRANT DELETE ON rupor_outbox TO reader');
+  await counted(rupor, 'rupor_outbox_rows_total{result="published"}', 1);
   assert.doesNotMatch(rupor.output, /database is lost/);
   assert.equal(rupor.output.match(/permission denied/g).length, 1, rupor.output);
 });

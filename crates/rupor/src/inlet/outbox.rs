@@ -39,6 +39,10 @@ use tracing::warn;
 
 /// The table, as its reader asks for it.
 trait Table: Sync {
+    /// Does with no row what is done with rows: a table that is not there and a right that is lacking are told before a row is
+    /// published that could not be deleted.
+    fn check(&self) -> impl Future<Output = Result<(), Failed>> + Send;
+
     /// Takes the lock that makes this gateway the one that reads; false: another has it.
     fn lead(&self) -> impl Future<Output = Result<bool, Failed>> + Send;
 

@@ -67,9 +67,8 @@ impl Drain {
         // Another gateway may have read them meanwhile. Those that are there still are read again.
         self.hold = Hold::default();
         self.ready.clear();
-        // A table that is not there is told by the first question, one that may not be read by the second.
+        table.check().await?;
         let mut leads = table.lead().await?;
-        table.dead_letters().await?;
         self.stats.connected(true);
         if !leads {
             info!(%address, "another gateway reads the outbox; waiting for it to end");

@@ -6,7 +6,12 @@ use crate::config::TableName;
 pub(crate) fn postgres(table: &TableName) -> String {
     let table = table.as_str();
     // An index lies where its table does, and is named without a schema.
-    let bare = table.rsplit('.').next().unwrap_or(table);
+    let (schema, bare) = table.rsplit_once('.').unwrap_or(("", table));
+    let usage = if schema.is_empty() {
+        String::new()
+    } else {
+        format!("-- GRANT USAGE ON SCHEMA {schema} TO rupor, site;\n")
+    };
     format!(
         r#"-- rupor's outbox in PostgreSQL 12 or newer: a row that is inserted here, in a transaction of the site, is a push.
 BEGIN;
@@ -37,7 +42,7 @@ CREATE TRIGGER {bare}_wake AFTER INSERT ON {table} FOR EACH STATEMENT EXECUTE FU
 COMMIT;
 
 -- What rupor's own user needs, and the site's:
--- GRANT SELECT, UPDATE, DELETE ON {table} TO rupor;
+{usage}-- GRANT SELECT, UPDATE, DELETE ON {table} TO rupor;
 -- GRANT INSERT ON {table} TO site;
 
 -- To push:          INSERT INTO {table} (payload) VALUES ('{{"user":"tester01","message":"test"}}');
@@ -88,11 +93,13 @@ mod tests {
             "INDEX IF NOT EXISTS queue_dead ON push.queue",
             "FUNCTION push.queue_wake()",
             "pg_notify('push.queue', '')",
+            "GRANT USAGE ON SCHEMA push TO rupor, site;",
             r#"'{"user":"tester01","message":"test"}'"#,
         ] {
             assert!(sql.contains(part), "{part}: {sql}");
         }
         assert!(!sql.contains("rupor_outbox"));
+        assert!(!postgres(&outbox_table("queue").unwrap()).contains("USAGE"));
         let sql = mysql(&outbox_table("push.queue").unwrap());
         assert!(
             sql.contains("CREATE TABLE IF NOT EXISTS push.queue ("),

@@ -155,6 +155,13 @@ fn list(ids: &[i64]) -> String {
 }
 
 impl Table for MyTable {
+    async fn check(&self) -> Result<(), Failed> {
+        for statement in super::tried(&self.name) {
+            self.run(&statement).await?;
+        }
+        Ok(())
+    }
+
     async fn lead(&self) -> Result<bool, Failed> {
         let plain = &self.plain;
         let whole = if plain.contains('.') {
@@ -162,9 +169,7 @@ impl Table for MyTable {
         } else {
             format!("CONCAT(DATABASE(), '.{plain}')")
         };
-        // A lock's name is the server's, and has at most 64 characters. The table is looked at so that one that is missing is told.
-        self.run(&format!("SELECT id FROM {} LIMIT 0", self.name))
-            .await?;
+        // A lock's name is the server's, and has at most 64 characters.
         let lock = format!("SELECT GET_LOCK(CONCAT('rupor.', MD5({whole})), 0)");
         let rows: Vec<Option<i64>> = self.query(&lock).await?;
         Ok(rows.first().copied().flatten() == Some(1))

@@ -65,6 +65,13 @@ impl<'a> PgTable<'a> {
 }
 
 impl Table for PgTable<'_> {
+    async fn check(&self) -> Result<(), Failed> {
+        for statement in super::tried(&self.name) {
+            self.client.run(&statement).await?;
+        }
+        Ok(())
+    }
+
     async fn lead(&self) -> Result<bool, Failed> {
         let name = &self.name;
         // Its number is that of the table, so it is the table's whatever it is called.

@@ -36,6 +36,10 @@ impl Made {
 }
 
 impl Table for Made {
+    async fn check(&self) -> Result<(), Failed> {
+        Ok(())
+    }
+
     async fn lead(&self) -> Result<bool, Failed> {
         Ok(true)
     }
