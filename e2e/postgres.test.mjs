@@ -1,12 +1,15 @@
 // Notifications of a real PostgreSQL, an own one on a free port, by psql.
 
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 
+import { certificate } from './support/certificate.mjs';
 import { Listener } from './support/listener.mjs';
 import { counted } from './support/metrics.mjs';
-import { PASSWORD, Postgres } from './support/postgres.mjs';
-import { demo, run } from './support/program.mjs';
+import { PASSWORD, Postgres, unprivileged } from './support/postgres.mjs';
+import { demo, folder, run } from './support/program.mjs';
 
 const result = (name) => `rupor_postgres_notifications_total{result="${name}"}`;
 const listening = (rupor) => counted(rupor, 'rupor_postgres_connected', 1);
@@ -84,4 +87,17 @@ test('a wrong password and a server without TLS are told without the password', 
     await rupor.waitFor(why);
     assert.ok(!rupor.output.includes(PASSWORD));
   }
+});
+
+test('by TLS only what an authority vouches for, that of SSL_CERT_FILE too; without one the fix names it', async (t) => {
+  const database = await Postgres.make(t);
+  const place = folder(t);
+  const { cert, key } = await certificate(place, 'postgres');
+  writeFileSync(join(database.data, 'postgresql.auto.conf'), `ssl = on\nssl_cert_file = '${cert}'\nssl_key_file = '${key}'\n`);
+  await unprivileged(place, key);
+  await database.start();
+  const env = { RUPOR_POSTGRES_URL: `${database.url}?sslmode=require` };
+  const stranger = await demo(t, [], { env });
+  await stranger.waitFor(/invalid peer certificate: UnknownIssuer. Fix: .*SSL_CERT_FILE/);
+  await listening(await demo(t, [], { env: { ...env, SSL_CERT_FILE: cert } }));
 });

@@ -94,7 +94,9 @@ fn database(text: &str) -> Result<Database, Problem> {
             });
     }
     let given = Opts::from_url(text).ok();
-    let opts = given.filter(|opts| opts.db_name().is_some_and(|name| !name.is_empty()));
+    // Behind an `@` and a `/` of a password its rest would be taken for a database, which is logged.
+    let is_name = |name: &str| !name.is_empty() && !name.contains('@');
+    let opts = given.filter(|opts| opts.db_name().is_some_and(is_name));
     let opts = opts.ok_or_else(|| {
         Problem::new(
             "this is no address of a MySQL or MariaDB",
@@ -193,6 +195,7 @@ mod tests {
             "mysql://a:hush@127.0.0.1",
             "mysql://a:hush@127.0.0.1/s?hush=1",
             "mysql://a:hush@127.0.0.1:x/s",
+            "mysql://a:no@no/hush@127.0.0.1/s",
         ] {
             let error = loaded(&format!("[outbox]\nurl = \"{bad}\"")).unwrap_err();
             let right = error.contains("mysql://USER") && !error.contains("hush");

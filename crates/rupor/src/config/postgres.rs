@@ -59,13 +59,15 @@ pub(super) fn server(text: &str) -> Result<tokio_postgres::Config, Problem> {
         Problem::new(
             "this is no address of a PostgreSQL",
             "write postgres://USER:PASSWORD@HOST:PORT/DATABASE, or postgres://USER@%2FRUN%2FPOSTGRESQL/DATABASE for the folder \
-             of its socket; of a password's characters, those that are not letters and digits as %XX",
+             of its socket; of a password's characters, those that are not letters and digits as %XX; behind it at most \
+             ?sslmode=disable, or ?sslmode=require, which looks at the certificate",
         )
     };
     let is_url = ["postgres://", "postgresql://"]
         .iter()
         .any(|scheme| text.starts_with(scheme));
-    if !is_url {
+    // Behind the `@` of a password its rest would be taken for a host, and a host is logged.
+    if !is_url || text.matches('@').count() > 1 {
         return Err(problem());
     }
     let mut server: tokio_postgres::Config = text.parse().map_err(|_| problem())?;
@@ -172,6 +174,8 @@ mod tests {
             "postgres://a:hush@127.0.0.1:x/s",
             "postgres://a:hush@127.0.0.1",
             "postgres:///s?password=hush",
+            "postgres://a:no@hush@127.0.0.1/s",
+            "postgres://a:hush@127.0.0.1/s?sslmode=verify-full",
             "host=127.0.0.1 password=hush",
         ] {
             let error = loaded(&format!("[postgres]\nurl = \"{bad}\"")).unwrap_err();
