@@ -13,7 +13,7 @@ import { certificate } from './support/certificate.mjs';
 import { block } from './support/document.mjs';
 import { open, refusal } from './support/listener.mjs';
 import { value } from './support/metrics.mjs';
-import { demo, eventually, folder, inTime, start } from './support/program.mjs';
+import { binary, demo, eventually, folder, inTime, run, start } from './support/program.mjs';
 
 const KEY = 'a-key-of-at-least-32-bytes-for-this-test';
 
@@ -208,5 +208,8 @@ test('https is checked against the roots of the system', async (t) => {
   const stranger = await withHook(t, url, ['--webhook-failed-event', 'close']);
   const refused = await open(t, stranger);
   assert.equal((await inTime(refused.closed, 'the close')).code, 1011);
-  await stranger.waitFor(/the webhook cannot be reached: .*certificate/i);
+  await stranger.waitFor(/the webhook cannot be reached: .*UnknownIssuer. Fix: .*SSL_CERT_FILE/);
+  const flags = ['--auth', 'none', '--inlet', 'tcp://127.0.0.1:0', '--listen', '127.0.0.1:0', '--webhook-url', url];
+  const { stdout } = await run(binary, ['doctor', ...flags], { env: { RUPOR_WEBHOOK_KEY: KEY }, cwd: folder(t) });
+  assert.match(stdout, /^problem +webhook: .*UnknownIssuer\n +Fix: .*SSL_CERT_FILE/m);
 });

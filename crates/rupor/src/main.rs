@@ -7,6 +7,7 @@
 mod auth;
 mod broker;
 mod by_label;
+mod cause;
 mod cli;
 mod config;
 mod demo;

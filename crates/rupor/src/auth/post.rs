@@ -2,6 +2,7 @@
 //! what is said there was signed for this address.
 
 use super::signer::Signer;
+use crate::cause::{NAME_AUTHORITY, causes, is_unknown_issuer};
 use crate::config::Secret;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
@@ -10,7 +11,6 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use std::error::Error as _;
 use std::fmt;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -141,13 +141,15 @@ impl Post {
                 )
             })?;
         let response = self.http.request(request).await.map_err(|error| {
-            let cause = error
-                .source()
-                .map_or_else(|| error.to_string(), ToString::to_string);
-            let fix = format!("Fix: start it, or name another address with --{flag}-url");
+            let cause = causes(&error);
+            let fix = if is_unknown_issuer(&error) {
+                NAME_AUTHORITY.to_owned()
+            } else {
+                format!("start it, or name another address with --{flag}-url")
+            };
             failed(
                 Why::Unreachable,
-                format!("the webhook cannot be reached: {cause}. {fix}"),
+                format!("the webhook cannot be reached: {cause}. Fix: {fix}"),
             )
         })?;
         let status = response.status();

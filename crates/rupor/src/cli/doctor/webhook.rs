@@ -2,6 +2,7 @@
 
 use super::Subject;
 use super::findings::Findings;
+use crate::cause::{NAME_AUTHORITY, is_unknown_issuer};
 use crate::cli::url::Address;
 
 const CHECK: &str = "webhook";
@@ -21,9 +22,13 @@ pub(super) async fn check(subject: &Subject<'_>, findings: &mut Findings) {
         match reached {
             Ok(()) => findings.ok(CHECK, "its server can be reached"),
             Err(error) => {
-                let fix = format!(
-                    "look at {table}.url, and whether the site answers there from this machine"
-                );
+                let fix = if is_unknown_issuer(&error) {
+                    NAME_AUTHORITY.to_owned()
+                } else {
+                    format!(
+                        "look at {table}.url, and whether the site answers there from this machine"
+                    )
+                };
                 findings.problem(CHECK, error.to_string(), &fix);
             }
         }

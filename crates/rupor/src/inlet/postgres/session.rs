@@ -2,11 +2,10 @@
 //!
 //! Invariants: nothing waits longer than [`ANSWER_MAX`] for the server; no error shows a password or what a query was given.
 
-use rustls::CertificateError;
+use crate::cause::{NAME_AUTHORITY, is_unknown_issuer};
 use std::error::Error as _;
 use std::fmt;
 use std::future::poll_fn;
-use std::io;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -48,16 +47,11 @@ impl From<tokio_postgres::Error> for Failed {
         let Some(cause) = error.source() else {
             return Self(error.to_string());
         };
-        let tls = cause
-            .downcast_ref::<io::Error>()
-            .and_then(|error| error.get_ref()?.downcast_ref());
-        let fix = match tls {
-            Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-                ". Fix: name the file with its authority in SSL_CERT_FILE, in rupor's environment"
-            }
-            _ => "",
-        };
-        Self(format!("{error}: {cause}{fix}"))
+        let told = format!("{error}: {cause}");
+        if is_unknown_issuer(cause) {
+            return Self(format!("{told}. Fix: {NAME_AUTHORITY}"));
+        }
+        Self(told)
     }
 }
 
