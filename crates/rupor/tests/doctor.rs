@@ -340,6 +340,13 @@ fn has_php() -> bool {
 }
 
 #[test]
+fn a_file_in_the_place_of_the_address_is_told_its_flag() {
+    let (text, code) = Site::new("").doctor(&["rupor.toml"]);
+    assert!(text.contains("by --config FILE"), "{text}");
+    assert_eq!(code, Some(2), "{text}");
+}
+
+#[test]
 fn what_handlers_and_publications_need_is_not_there() {
     let site = Site::new("[redis]\nurl = \"redis://:hush@127.0.0.1:1/0\"\n");
     site.finds(&[], "redis: ", "start Redis");
@@ -349,7 +356,10 @@ fn what_handlers_and_publications_need_is_not_there() {
     let fpm = |address: &str| ["--fpm", &script, "--fpm-address", address].map(str::to_owned);
     for (address, fix) in [
         ("tcp://127.0.0.1:1", "start php-fpm: nobody listens there"),
-        ("unix:///nowhere/fpm.sock", "or name the socket"),
+        (
+            "unix:///nowhere/fpm.sock",
+            "or name the socket that it has in fpm.address",
+        ),
     ] {
         let flags = fpm(address);
         site.finds(&flags.each_ref().map(String::as_str), "php-fpm: ", fix);

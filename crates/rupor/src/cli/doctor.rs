@@ -100,7 +100,13 @@ pub(crate) fn run(
     let public = arguments
         .url
         .as_deref()
-        .map(|url| Address::parse(url, "ws", "wss://example.org/ws/"))
+        .map(|url| {
+            Address::parse(
+                url,
+                "ws",
+                "wss://example.org/ws/; a configuration is named by --config FILE",
+            )
+        })
         .transpose();
     let public = match public {
         Ok(public) => public,

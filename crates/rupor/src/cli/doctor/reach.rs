@@ -24,7 +24,9 @@ pub(super) async fn unix(path: &Path) -> Result<(), io::Error> {
 /// What to do about it. `what`: what should be there.
 pub(super) fn fix(error: &io::Error, what: &str) -> String {
     match error.kind() {
-        ErrorKind::NotFound => format!("start {what}, or name the socket that it has"),
+        ErrorKind::NotFound => {
+            format!("start {what}, or name the socket that it has in fpm.address")
+        }
         ErrorKind::ConnectionRefused => format!("start {what}: nobody listens there"),
         ErrorKind::PermissionDenied => {
             format!(
